@@ -1,0 +1,220 @@
+// Package config reads the app's settings from the environment and reports
+// every mistake at once.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Config is what the settings say. Stores and queues are kept as given;
+// whoever opens them knows their forms.
+type Config struct {
+	Policy          string
+	Landing         string
+	Records         string
+	Vault           string
+	Reports         string
+	IncidentQueue   string
+	LandedQueue     string
+	Credential      string
+	ClientID        string
+	ARMEndpoint     string
+	FunctionTimeout time.Duration
+	LogLevel        slog.Level
+	Failpoint       string
+}
+
+// A Setting is one environment variable of the app.
+type Setting struct {
+	Name     string
+	Default  string // empty: there is none
+	Doc      string // one line, for the README
+	HostOnly bool   // read by the Functions host through function.json, not by the app
+
+	set      func(*Config, string) error
+	required bool
+}
+
+// Required reports whether the app refuses to start without the setting.
+func (s Setting) Required() bool { return s.required }
+
+// Settings are all settings, in the order of the README's table.
+var Settings = []Setting{
+	{
+		Name: "PCAPWARDEN_POLICY", required: true, set: text(func(c *Config) *string { return &c.Policy }),
+		Doc: "the policy file: a path, relative to the app, or the https URL of a blob",
+	},
+	{
+		Name: "PCAPWARDEN_LANDING", Default: "https://{account}.blob.core.windows.net/network-watcher-logs",
+		set: store(func(c *Config) *string { return &c.Landing }),
+		Doc: "where captures land; `{account}` is the landing account of the policy",
+	},
+	{
+		Name: "PCAPWARDEN_RECORDS", required: true, set: store(func(c *Config) *string { return &c.Records }),
+		Doc: "the case records: a container that only this app writes to",
+	},
+	{
+		Name: "PCAPWARDEN_VAULT", required: true, set: store(func(c *Config) *string { return &c.Vault }),
+		Doc: "the evidence: a container whose files are never overwritten",
+	},
+	{
+		Name: "PCAPWARDEN_REPORTS", required: true, set: store(func(c *Config) *string { return &c.Reports }),
+		Doc: "reports and analyses",
+	},
+	{
+		Name: "PCAPWARDEN_INCIDENT_QUEUE", required: true, set: queue(func(c *Config) *string { return &c.IncidentQueue }),
+		Doc: "where findings go",
+	},
+	{
+		Name: "PCAPWARDEN_LANDED_QUEUE", required: true, set: queue(func(c *Config) *string { return &c.LandedQueue }),
+		Doc: "the queue of BlobCreated events, to raise one again that was lost",
+	},
+	{
+		Name: "PCAPWARDEN_LANDED_QUEUE_NAME", Default: "capture-landed", HostOnly: true,
+		Doc: "the same queue's name, for the trigger",
+	},
+	{
+		Name: "PCAPWARDEN_SERVICEBUS__fullyQualifiedNamespace", HostOnly: true,
+		Doc: "the Service Bus namespace, for the trigger",
+	},
+	{
+		Name: "PCAPWARDEN_SWEEP_SCHEDULE", Default: "0 * * * * *", HostOnly: true,
+		Doc: "when the sweep runs, as NCRONTAB",
+	},
+	{
+		Name: "PCAPWARDEN_CREDENTIAL", Default: "managedidentity",
+		set: oneOf(func(c *Config) *string { return &c.Credential }, "managedidentity", "azurecli", "local"),
+		Doc: "who the app is: `managedidentity`, `azurecli` (a person), `local` (the local ARM only)",
+	},
+	{
+		Name: "PCAPWARDEN_CLIENT_ID", set: text(func(c *Config) *string { return &c.ClientID }),
+		Doc: "client ID of the user-assigned identity; needed with `managedidentity`",
+	},
+	{
+		Name: "PCAPWARDEN_ARM_ENDPOINT", Default: "https://management.azure.com", set: endpoint,
+		Doc: "Azure Resource Manager; plain http only on this machine",
+	},
+	{
+		Name: "PCAPWARDEN_FUNCTION_TIMEOUT", Default: "29m", set: timeout,
+		Doc: "when an invocation gives up; below host.json's functionTimeout",
+	},
+	{
+		Name: "PCAPWARDEN_LOG_LEVEL", Default: "info", set: func(c *Config, v string) error { return c.LogLevel.UnmarshalText([]byte(v)) },
+		Doc: "`debug`, `info`, `warn` or `error`",
+	},
+	{
+		Name: "PCAPWARDEN_FAILPOINT", set: text(func(c *Config) *string { return &c.Failpoint }),
+		Doc: "tests only: NAME@FILE kills the process at a step, once",
+	},
+}
+
+// FromEnv reads the settings. The error lists every mistake.
+func FromEnv(getenv func(string) string) (Config, error) {
+	var c Config
+	var mistakes []error
+	for _, s := range Settings {
+		if s.HostOnly {
+			continue
+		}
+		v := getenv(s.Name)
+		if v == "" {
+			v = s.Default
+		}
+		if v == "" {
+			if s.required {
+				mistakes = append(mistakes, fmt.Errorf("%s is not set: %s", s.Name, s.Doc))
+			}
+			continue
+		}
+		if err := s.set(&c, v); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", s.Name, err))
+		}
+	}
+	if c.Credential == "managedidentity" && c.ClientID == "" {
+		mistakes = append(mistakes, errors.New("PCAPWARDEN_CLIENT_ID is not set: name the user-assigned identity, or choose another PCAPWARDEN_CREDENTIAL"))
+	}
+	if c.Credential == "local" && !loopback(c.ARMEndpoint) {
+		mistakes = append(mistakes, errors.New("PCAPWARDEN_CREDENTIAL is local, but PCAPWARDEN_ARM_ENDPOINT is not on this machine"))
+	}
+	return c, errors.Join(mistakes...)
+}
+
+func text(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error { *field(c) = v; return nil }
+}
+
+func oneOf(field func(*Config) *string, choices ...string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		for _, choice := range choices {
+			if v == choice {
+				*field(c) = v
+				return nil
+			}
+		}
+		return fmt.Errorf("%q: want one of %s", v, strings.Join(choices, ", "))
+	}
+}
+
+// store takes file:DIR, the https URL of a container, or a connection string.
+// A connection string may hold a key, so it is never quoted.
+func store(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		switch {
+		case strings.HasPrefix(v, "file:") && len(v) > len("file:"),
+			strings.HasPrefix(v, "https://"),
+			strings.Contains(v, "AccountName="), strings.HasPrefix(v, "UseDevelopmentStorage=true"):
+			*field(c) = v
+			return nil
+		}
+		return errors.New("want file:DIR, https://ACCOUNT.blob.core.windows.net/CONTAINER, or an emulator's connection string")
+	}
+}
+
+// queue takes file:DIR, sb://NAMESPACE/QUEUE, or a connection string.
+func queue(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		switch {
+		case strings.HasPrefix(v, "file:") && len(v) > len("file:"),
+			strings.HasPrefix(v, "sb://"), strings.HasPrefix(v, "Endpoint=sb://"):
+			*field(c) = v
+			return nil
+		}
+		return errors.New("want file:DIR, sb://NAMESPACE/QUEUE, or an emulator's connection string with EntityPath")
+	}
+}
+
+func endpoint(c *Config, v string) error {
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+		return errors.New("want https://HOST")
+	}
+	if u.Scheme == "http" && !loopback(v) {
+		return errors.New("plain http is for this machine only: a token must not cross a network unencrypted")
+	}
+	c.ARMEndpoint = strings.TrimSuffix(v, "/")
+	return nil
+}
+
+func loopback(endpoint string) bool {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func timeout(c *Config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 10*time.Second {
+		return fmt.Errorf("%q: want a duration of at least 10s, such as 29m", v)
+	}
+	c.FunctionTimeout = d
+	return nil
+}

@@ -1,0 +1,83 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func good() map[string]string {
+	return map[string]string{
+		"PCAPWARDEN_POLICY":         "policy.yaml",
+		"PCAPWARDEN_RECORDS":        "file:cases",
+		"PCAPWARDEN_VAULT":          "https://vault.blob.core.windows.net/vault",
+		"PCAPWARDEN_REPORTS":        "file:reports",
+		"PCAPWARDEN_INCIDENT_QUEUE": "sb://bus.servicebus.windows.net/incidents",
+		"PCAPWARDEN_LANDED_QUEUE":   "file:landed",
+		"PCAPWARDEN_CLIENT_ID":      "00000000-0000-0000-0000-000000000000",
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	env := good()
+	c, err := FromEnv(func(k string) string { return env[k] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Landing != "https://{account}.blob.core.windows.net/network-watcher-logs" || c.FunctionTimeout != 29*time.Minute {
+		t.Errorf("defaults: Landing = %q, FunctionTimeout = %v", c.Landing, c.FunctionTimeout)
+	}
+}
+
+func TestFromEnvReportsEveryMistake(t *testing.T) {
+	env := map[string]string{
+		"PCAPWARDEN_RECORDS":          "cases",
+		"PCAPWARDEN_VAULT":            "http://vault.example/vault",
+		"PCAPWARDEN_INCIDENT_QUEUE":   "amqp://bus/incidents",
+		"PCAPWARDEN_ARM_ENDPOINT":     "http://192.0.2.1",
+		"PCAPWARDEN_FUNCTION_TIMEOUT": "1s",
+		"PCAPWARDEN_LOG_LEVEL":        "loud",
+		"PCAPWARDEN_CREDENTIAL":       "password",
+	}
+	_, err := FromEnv(func(k string) string { return env[k] })
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, name := range []string{
+		"POLICY", "RECORDS", "VAULT", "REPORTS", "INCIDENT_QUEUE", "LANDED_QUEUE",
+		"ARM_ENDPOINT", "FUNCTION_TIMEOUT", "LOG_LEVEL", "CREDENTIAL",
+	} {
+		if n := strings.Count(err.Error(), "PCAPWARDEN_"+name+":") + strings.Count(err.Error(), "PCAPWARDEN_"+name+" is"); n != 1 {
+			t.Errorf("%s is named %d times in:\n%v", name, n, err)
+		}
+	}
+}
+
+func TestFromEnvNeverQuotesAKey(t *testing.T) {
+	env := good()
+	env["PCAPWARDEN_RECORDS"] = "DefaultEndpointsProtocol=https;AccountKey=c2VjcmV0"
+	env["PCAPWARDEN_INCIDENT_QUEUE"] = "SharedAccessKey=c2VjcmV0"
+	_, err := FromEnv(func(k string) string { return env[k] })
+	if err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestLocalCredentialStaysHere(t *testing.T) {
+	tests := []struct {
+		endpoint string
+		ok       bool
+	}{
+		{"http://127.0.0.1:8080", true},
+		{"http://localhost:8080", true},
+		{"https://management.azure.com", false},
+	}
+	for _, tt := range tests {
+		env := good()
+		env["PCAPWARDEN_CREDENTIAL"] = "local"
+		env["PCAPWARDEN_ARM_ENDPOINT"] = tt.endpoint
+		if _, err := FromEnv(func(k string) string { return env[k] }); (err == nil) != tt.ok {
+			t.Errorf("%s: error = %v, want ok = %v", tt.endpoint, err, tt.ok)
+		}
+	}
+}
