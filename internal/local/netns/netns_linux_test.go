@@ -142,22 +142,28 @@ func TestTwoNamespacesDoNotMeet(t *testing.T) {
 
 func TestClosedNamespaceLeavesNoThread(t *testing.T) {
 	outside := inode(t, "/proc/self/ns/net")
+	awaitStrangers(t, outside, 0) // of the tests before
 	n := open(t)
-	if got := strangers(t, outside); got != 1 {
-		t.Fatalf("%d threads in a namespace of their own, want 1", got)
-	}
+	awaitStrangers(t, outside, 1)
 	n.Close()
 	n.Close()
 	if err := n.Do(func() error { return nil }); err == nil {
 		t.Error("Do works after Close")
 	}
+	awaitStrangers(t, outside, 0)
+}
+
+func awaitStrangers(t *testing.T, outside uint64, want int) {
+	t.Helper()
+	got := strangers(t, outside)
 	for range 500 {
-		if strangers(t, outside) == 0 {
+		if got == want {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // a thread's end is the kernel's to tell
+		got = strangers(t, outside)
 	}
-	t.Error("the thread is still there")
+	t.Fatalf("%d threads in a namespace of their own, want %d", got, want)
 }
 
 // strangers counts this process's threads outside of the given namespace.
