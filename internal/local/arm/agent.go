@@ -42,8 +42,10 @@ type Session struct {
 	// them: the local side of the filters. May be empty.
 	Addresses []string
 	// Filters is what to capture: a packet that any of them matches. None
-	// means everything. They have passed the server's validation: see
-	// [capture.Filter] for the grammar.
+	// means everything. Protocol is TCP, UDP or Any. Addresses and ports are
+	// as they were asked for: Azure accepts what makes no sense, and then
+	// captures nothing, so a field that does not follow the grammar of
+	// [capture.Filter] matches no packet.
 	Filters []capture.Filter
 	// TimeLimit is kept by the agent: the session ends that long after the
 	// capture began. Always positive.
@@ -57,8 +59,12 @@ type Session struct {
 	StorageAccount string
 	// BlobName is where the finished file goes, inside [Container] of the
 	// landing account. The file appears there once it is complete, not
-	// before: Azure does it the same way.
+	// before: Azure does it the same way. Empty for a session that asked for
+	// a file on the machine alone: then the file may be thrown away.
 	BlobName string
+	// URL is the finished file's address as Azure would have it, for the
+	// event that announces it. Empty with BlobName.
+	URL string
 	// Started is when the server accepted the session, UTC.
 	Started time.Time
 	// Done must be called exactly once for a session whose Start succeeded:
