@@ -1,0 +1,137 @@
+// Package analysis reads one capture once and says what it shows: counters
+// as tshark counts them, findings with their proof, and one verdict.
+package analysis
+
+import (
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+)
+
+// Schema names the version of the JSON document that an [Analysis] is.
+const Schema = "pcapwarden.analysis/v1"
+
+// An Analysis is what one capture shows. Its JSON is a contract: fields may
+// be added, never renamed or removed.
+type Analysis struct {
+	Schema        string            `json:"schema"`
+	Capture       Capture           `json:"capture"`
+	Counters      Counters          `json:"counters"`
+	Findings      []finding.Finding `json:"findings"` // most severe first, then as they happened
+	Verdict       Verdict           `json:"verdict"`
+	Conversations []Conversation    `json:"conversations"` // the busiest, at most MaxConversations
+	Ladders       []Ladder          `json:"ladders"`       // the deciding connections, at most MaxLadders
+	Limits        Limits            `json:"limits"`
+}
+
+// Caps of what an [Analysis] lists. The counters count everything.
+const (
+	MaxConversations = 50
+	MaxLadders       = 4
+	MaxLadderSteps   = 60
+)
+
+// Capture says what was read.
+type Capture struct {
+	File             string    `json:"file"`
+	Readable         bool      `json:"readable"`
+	Error            string    `json:"error,omitempty"`
+	Format           string    `json:"format"` // pcap, pcapng, netmon, unknown
+	LinkType         string    `json:"linkType"`
+	Bytes            int64     `json:"bytes"`
+	SHA256           string    `json:"sha256,omitempty"`
+	Packets          int64     `json:"packets"`
+	FirstPacket      time.Time `json:"firstPacket,omitzero"`
+	LastPacket       time.Time `json:"lastPacket,omitzero"`
+	SnapLength       int       `json:"snapLength"`
+	TruncatedPackets int64     `json:"truncatedPackets"`
+	CutShort         bool      `json:"cutShort"`
+	Dropped          int64     `json:"dropped"` // by the capturing machine, as the file says
+}
+
+// Span is the time from the first packet to the last.
+func (c Capture) Span() time.Duration { return c.LastPacket.Sub(c.FirstPacket) }
+
+// Cause is a verdict's cause. The list is a contract.
+type Cause string
+
+// The causes.
+const (
+	Healthy         Cause = "healthy"
+	NoTraffic       Cause = "no-traffic"
+	ConnectBlocked  Cause = "connect-blocked"
+	ConnectRefused  Cause = "connect-refused"
+	Reset           Cause = "reset"
+	IdleTimeout     Cause = "idle-timeout"
+	TLSRejected     Cause = "tls-rejected"
+	DNSUnreachable  Cause = "dns-unreachable"
+	DNSFailure      Cause = "dns-failure"
+	SlowDNS         Cause = "slow-dns"
+	PacketLoss      Cause = "packet-loss"
+	Reordering      Cause = "reordering"
+	ReceiverStalled Cause = "receiver-stalled"
+	SlowServer      Cause = "slow-server"
+	SlowNetwork     Cause = "slow-network"
+	SlowClient      Cause = "slow-client"
+	MTUBlackhole    Cause = "mtu-blackhole"
+	Asymmetric      Cause = "asymmetric"
+	ICMPUnreachable Cause = "icmp-unreachable"
+	ConnectionChurn Cause = "connection-churn"
+	Suspicious      Cause = "suspicious"
+	Exposure        Cause = "exposure"
+	Inconclusive    Cause = "inconclusive"
+)
+
+// A Verdict is one cause, one culprit, and a paragraph to read aloud.
+type Verdict struct {
+	Cause      Cause           `json:"cause"`
+	Culprit    finding.Culprit `json:"culprit"`
+	Summary    string          `json:"summary"`
+	Confidence float64         `json:"confidence"` // 0 to 1
+	Findings   []int           `json:"findings"`   // indexes into Analysis.Findings, the deciding one first
+	NextStep   string          `json:"nextStep"`   // what to look at next
+}
+
+// A Conversation is what two endpoints exchanged. The TCP connections of a
+// client to one port of a server are one conversation.
+type Conversation struct {
+	Protocol    string           `json:"protocol"` // tcp, udp, icmp
+	Client      finding.Endpoint `json:"client"`   // without port when it used several
+	Server      finding.Endpoint `json:"server"`
+	SNI         string           `json:"sni,omitempty"`
+	Service     string           `json:"service,omitempty"` // tls, dns, http, ... as seen, not as the port suggests
+	Tunnel      string           `json:"tunnel,omitempty"`
+	Connections int              `json:"connections"`
+	State       string           `json:"state,omitempty"`   // Zeek's conn_state of the only or last connection
+	History     string           `json:"history,omitempty"` // Zeek's history of it
+	Packets     [2]int64         `json:"packets"`           // from client, from server
+	Bytes       [2]int64         `json:"bytes"`             // payload, from client, from server
+	Retransmits int64            `json:"retransmissions"`
+	First       time.Time        `json:"first"`
+	Last        time.Time        `json:"last"`
+	RTT         time.Duration    `json:"rttNanoseconds,omitempty"` // median of the handshakes'
+}
+
+// A Ladder is the sequence diagram of one connection: its key packets.
+type Ladder struct {
+	Finding int          `json:"finding"` // the finding that it proves, an index
+	Flow    finding.Flow `json:"flow"`
+	Steps   []Step       `json:"steps"`
+}
+
+// A Step is one packet of a [Ladder].
+type Step struct {
+	Packet     int64     `json:"packet"`
+	Time       time.Time `json:"time"`
+	FromClient bool      `json:"fromClient"`
+	Label      string    `json:"label"`             // "SYN", "Certificate", "RST"
+	Key        bool      `json:"key"`               // decides the verdict
+	Skipped    int       `json:"skipped,omitempty"` // packets between the step before and this one that are not listed
+}
+
+// Limits says whether a cap was reached, and what it dropped. With Hit, the
+// findings are about a part of the capture, and say so.
+type Limits struct {
+	Hit     bool             `json:"hit"`
+	Dropped map[string]int64 `json:"dropped,omitempty"` // what, how many
+}

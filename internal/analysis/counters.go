@@ -1,0 +1,4 @@
+package analysis
+
+// Counters are tshark's counts.
+type Counters struct{}

@@ -1,0 +1,359 @@
+package incident
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+)
+
+// The CloudEvents types of messages.
+const (
+	TypeFinding  = "io.github.pcapwarden.pcap.finding.v1"   // a capture was analysed, or could not be
+	TypeFailed   = "io.github.pcapwarden.capture.failed.v1" // a capture that was asked for will not come
+	TypeSecurity = "io.github.pcapwarden.security.v1"       // somebody tries something: a person should look
+)
+
+// MaxMessage is the largest message in bytes: what every CloudEvents
+// intermediary must forward.
+const MaxMessage = 64 << 10
+
+// goal leaves room for what a broker adds.
+const goal = 48 << 10
+
+const dataSchema = "urn:pcapwarden:incident-message:v1"
+
+// An Origin is what the case knows of the capture that was analysed.
+type Origin struct {
+	Source       string // URI of the app
+	Version      string // of the program
+	Incident     string
+	Case         string
+	Alert        string // the alert's ARM ID
+	AlertRule    string
+	Profile      string
+	Owner        string
+	Subscription string
+	Target       string // ARM ID
+	Region       string
+	DeleteAfter  time.Time
+	TraceParent  string
+	Report       Reference // the page for people
+	Analysis     Reference // the JSON
+}
+
+// A Reference names a stored document, with the hash to check it by. The
+// location is nothing without rights of one's own.
+type Reference struct{ Location, SHA256 string }
+
+// envelope is CloudEvents 1.0, structured mode.
+type envelope struct {
+	SpecVersion     string `json:"specversion"`
+	ID              string `json:"id"`
+	Source          string `json:"source"`
+	Type            string `json:"type"`
+	Subject         string `json:"subject"`
+	Time            string `json:"time"`
+	DataContentType string `json:"datacontenttype"`
+	DataSchema      string `json:"dataschema"`
+	Correlation     string `json:"correlationid"`
+	Classification  string `json:"dataclassification"`
+	ExpiryTime      string `json:"expirytime,omitempty"`
+	DataRef         string `json:"dataref,omitempty"`
+	TraceParent     string `json:"traceparent,omitempty"`
+	Data            any    `json:"data"`
+}
+
+// Analysed is the message of an analysis: of findings, of nothing found, or
+// of a file that could not be read. Silence must not look like safety. Its ID
+// depends on the case, the file's content and the analysis' schema alone, so
+// that sending it again is no second message.
+func Analysed(o Origin, a *analysis.Analysis, now time.Time) (Message, error) {
+	order := make([]int, len(a.Findings))
+	for i := range order {
+		order[i] = i
+	}
+	deciding := func(i int) int { return slices.Index(a.Verdict.Findings, i) }
+	slices.SortStableFunc(order, func(i, j int) int { // the verdict's first, then the most severe
+		di, dj := deciding(i), deciding(j)
+		switch {
+		case di >= 0 && dj >= 0:
+			return cmp.Compare(di, dj)
+		case di >= 0:
+			return -1
+		case dj >= 0:
+			return 1
+		}
+		return cmp.Compare(a.Findings[j].Severity, a.Findings[i].Severity)
+	})
+	id := identity(o.Case, a.Capture.File, a.Capture.SHA256, a.Schema)
+	d := describe(o, a, now)
+	d.FindingInfo.UID = id
+	add := func(f *finding.Finding) {
+		d.Evidences = append(d.Evidences, prove(f))
+		d.Observables = observe(d.Observables, f)
+		if !slices.Contains(d.FindingInfo.Types, string(f.Kind)) {
+			d.FindingInfo.Types = append(d.FindingInfo.Types, string(f.Kind))
+		}
+		if t, ok := techniques[f.Kind]; ok && !slices.Contains(d.FindingInfo.Attacks, t) {
+			d.FindingInfo.Attacks = append(d.FindingInfo.Attacks, t)
+		}
+	}
+	m := message(o, TypeFinding, id, now)
+	room := goal
+	for n, i := range order {
+		before := d
+		add(&a.Findings[i])
+		body, err := m.encode(d)
+		if err != nil {
+			return Message{}, err
+		}
+		if len(body) <= room {
+			continue
+		}
+		d = before
+		d.Unmapped.Omitted = len(order) - n
+		d.Metadata.IsTruncated = true
+		d.Metadata.UntruncatedSize = len(body)
+		m.DataRef = o.Analysis.Location
+		break
+	}
+	return m.seal(d, d.Severity)
+}
+
+// Notice is a message about a capture that has no analysis: kind is
+// TypeFailed or TypeSecurity. Subject and reason make its identity, so that
+// the same notice sent again is no second message.
+func Notice(o Origin, kind, title, reason string, severity finding.Severity, now time.Time) (Message, error) {
+	id := identity(kind, o.Incident, o.Case, title, reason)
+	d := describe(o, nil, now)
+	d.SeverityID, d.Severity = ocsfSeverity(severity)
+	d.IsAlert = true
+	d.Message = clip(reason, 2000)
+	d.FindingInfo.UID = id
+	d.FindingInfo.Title = clip(title, 200)
+	d.FindingInfo.Desc = clip(reason, 2000)
+	return message(o, kind, id, now).seal(d, d.Severity)
+}
+
+func message(o Origin, kind, id string, now time.Time) *envelope {
+	e := &envelope{
+		SpecVersion: "1.0", ID: id, Source: cmp.Or(o.Source, "urn:pcapwarden"), Type: kind,
+		Subject: "incidents/" + o.Incident, Time: now.UTC().Format(time.RFC3339Nano),
+		DataContentType: "application/json", DataSchema: dataSchema,
+		Correlation: o.Incident, Classification: "restricted", TraceParent: o.TraceParent,
+	}
+	if o.Case != "" {
+		e.Subject += "/captures/" + o.Case
+	}
+	if !o.DeleteAfter.IsZero() {
+		e.ExpiryTime = o.DeleteAfter.UTC().Format(time.RFC3339)
+	}
+	return e
+}
+
+func (e *envelope) encode(d detection) ([]byte, error) {
+	e.Data = d
+	body, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("encode incident message: %w", err)
+	}
+	return body, nil
+}
+
+func (e *envelope) seal(d detection, severity string) (Message, error) {
+	body, err := e.encode(d)
+	if err != nil {
+		return Message{}, err
+	}
+	if len(body) > MaxMessage {
+		return Message{}, fmt.Errorf("incident message of %d bytes: %w", len(body), ErrTooLarge)
+	}
+	return Message{
+		ID: e.ID, CorrelationID: e.Correlation, Subject: e.Type,
+		ContentType: "application/cloudevents+json; charset=utf-8",
+		Properties: map[string]string{
+			"cloudEvents_type": e.Type, "severity": strings.ToLower(severity),
+			"incident": e.Correlation, "cause": d.Unmapped.Verdict.Cause,
+		},
+		Body: body,
+	}, nil
+}
+
+// describe fills in everything but the findings. Without an analysis the
+// verdict is that there is none.
+func describe(o Origin, a *analysis.Analysis, now time.Time) detection {
+	d := detection{
+		ActivityID: 1, ActivityName: "Create", CategoryUID: 2, CategoryName: "Findings",
+		ClassUID: 2004, ClassName: "Detection Finding", TypeUID: 200401,
+		Time: now.UnixMilli(), StatusID: 1,
+		Metadata: metadata{
+			Version:        ocsfVersion,
+			Product:        product{Name: "pcapwarden", VendorName: "pcapwarden", Version: cmp.Or(o.Version, "unknown")},
+			CorrelationUID: o.Incident, Profiles: []string{"cloud"},
+		},
+		FindingInfo: findingInfo{
+			Analytic:    analytic{Name: "pcapwarden", UID: analysis.Schema, TypeID: 1},
+			CreatedTime: now.UnixMilli(),
+		},
+		Evidences: []evidence{}, Observables: []observable{}, Resources: []resource{},
+		Cloud: cloud{Provider: "Azure", Account: account{UID: o.Subscription}, Region: o.Region},
+		Unmapped: unmapped{
+			Incident: o.Incident, Case: o.Case, Alert: clip(o.Alert, 500), AlertRule: clip(o.AlertRule, 200), Profile: o.Profile,
+			Verdict: verdict{Cause: string(analysis.Inconclusive), Culprit: string(finding.Unknown)},
+			Report:  reference(o.Report), Analysis: reference(o.Analysis),
+		},
+	}
+	if !o.DeleteAfter.IsZero() {
+		d.Unmapped.DeleteAfter = o.DeleteAfter.UTC().Format(time.RFC3339)
+	}
+	if o.Target != "" {
+		r := resource{UID: o.Target, Name: path.Base(o.Target), Type: "Azure virtual machine", Region: o.Region}
+		if o.Owner != "" {
+			r.Owner = &owner{Name: clip(o.Owner, 200)}
+		}
+		d.Resources = append(d.Resources, r)
+		d.Observables = append(d.Observables, observable{"resources.uid", 10, "Resource UID", o.Target})
+	}
+	if a == nil {
+		return d
+	}
+	severity := finding.Info
+	for _, f := range a.Findings {
+		severity = max(severity, f.Severity)
+	}
+	d.SeverityID, d.Severity = ocsfSeverity(severity)
+	d.IsAlert = severity >= finding.Medium
+	d.Confidence = int(a.Verdict.Confidence*100 + 0.5)
+	d.ConfidenceID = confidenceID(a.Verdict.Confidence)
+	d.Message = clip(a.Verdict.Summary, 2000)
+	d.FindingInfo.Title = clip(fmt.Sprintf("%s: %s", a.Verdict.Cause, a.Verdict.Culprit), 200)
+	d.FindingInfo.Desc = d.Message
+	c := a.Capture
+	d.Unmapped.Verdict = verdict{
+		Cause: string(a.Verdict.Cause), Culprit: string(a.Verdict.Culprit), Summary: d.Message,
+		Confidence: a.Verdict.Confidence, NextStep: clip(a.Verdict.NextStep, 1000),
+	}
+	d.Unmapped.Coverage = coverage{
+		Packets: c.Packets, Bytes: c.Bytes, Truncated: c.TruncatedPackets,
+		CutShort: c.CutShort, Dropped: c.Dropped, Partial: a.Limits.Hit,
+	}
+	if !c.FirstPacket.IsZero() {
+		d.FindingInfo.FirstSeen, d.FindingInfo.LastSeen = c.FirstPacket.UnixMilli(), c.LastPacket.UnixMilli()
+		d.Unmapped.Coverage.First = c.FirstPacket.UTC().Format(time.RFC3339Nano)
+		d.Unmapped.Coverage.Last = c.LastPacket.UTC().Format(time.RFC3339Nano)
+	}
+	f := evidence{
+		Name: "capture",
+		Data: proof{
+			Summary: fmt.Sprintf("%d packets, %d bytes", c.Packets, c.Bytes), Severity: finding.Info.String(),
+			Confidence: 1, Culprit: string(finding.None), Count: 1, Packets: []int64{},
+		},
+		File: &file{Name: clip(path.Base(c.File), 200), TypeID: 1, Size: c.Bytes},
+	}
+	if c.SHA256 != "" {
+		f.File.Hashes = []hash{{3, "SHA-256", c.SHA256}}
+		d.Observables = append(d.Observables, observable{"evidences.file.hashes.value", 8, "Hash", c.SHA256})
+	}
+	d.Evidences = append(d.Evidences, f)
+	return d
+}
+
+func prove(f *finding.Finding) evidence {
+	e := evidence{
+		Name: string(f.Kind),
+		Data: proof{
+			Summary: clip(f.Summary, 1000), Severity: f.Severity.String(), Confidence: f.Confidence,
+			Culprit: string(f.Culprit), Count: f.Count, Packets: f.Packets, Detail: f.Detail, NextStep: clip(f.NextStep, 500),
+		},
+	}
+	if e.Data.Packets == nil {
+		e.Data.Packets = []int64{}
+	}
+	if f.Flow != nil {
+		e.Connection = &connection{ProtocolName: f.Flow.Protocol}
+		if !f.Flow.Client.IsZero() {
+			e.Source = &endpoint{IP: f.Flow.Client.Addr().String(), Port: f.Flow.Client.Port()}
+		}
+		if !f.Flow.Server.IsZero() {
+			e.Dest = &endpoint{IP: f.Flow.Server.Addr().String(), Port: f.Flow.Server.Port(), Name: clip(f.Flow.SNI, 255)}
+		}
+	}
+	return e
+}
+
+// maxObservables bounds what a scan's worth of addresses adds.
+const maxObservables = 50
+
+func observe(all []observable, f *finding.Finding) []observable {
+	add := func(o observable) {
+		if len(all) < maxObservables && !slices.Contains(all, o) {
+			all = append(slices.Clip(all), o)
+		}
+	}
+	if f.Flow == nil {
+		return all
+	}
+	for _, a := range []netip.Addr{f.Flow.Client.Addr(), f.Flow.Server.Addr()} {
+		if a.IsValid() {
+			add(observable{"evidences.endpoint.ip", 2, "IP Address", a.String()})
+		}
+	}
+	if f.Flow.SNI != "" {
+		add(observable{"evidences.dst_endpoint.hostname", 1, "Hostname", clip(f.Flow.SNI, 255)})
+	}
+	return all
+}
+
+// techniques maps kinds to MITRE ATT&CK, where one fits.
+var techniques = map[finding.Kind]attack{
+	"traffic.scan": {
+		Version: "17.1", Tactic: named{"Discovery", "TA0007"}, Technique: named{"Network Service Discovery", "T1046"},
+	},
+	"exposure.cleartext-credentials": {
+		Version: "17.1", Tactic: named{"Credential Access", "TA0006"}, Technique: named{"Network Sniffing", "T1040"},
+	},
+}
+
+func ocsfSeverity(s finding.Severity) (id int, name string) {
+	return int(s) + 1, [...]string{"Informational", "Low", "Medium", "High", "Critical"}[s]
+}
+
+func confidenceID(c float64) int {
+	switch {
+	case c >= 0.8:
+		return 3
+	case c >= 0.5:
+		return 2
+	}
+	return 1
+}
+
+// identity is a MessageId: 256 bits of the parts, each with its length so that
+// no two lists of parts read the same.
+func identity(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)))
+}
+
+// clip cuts s to at most n bytes, at a rune's border.
+func clip(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	s = s[:n-len("…")]
+	return strings.ToValidUTF8(s, "") + "…"
+}
