@@ -1,0 +1,130 @@
+package packet
+
+import (
+	"encoding/binary"
+
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+)
+
+// maxDepth is how many headers that can hold one of their own kind (IP, VLAN
+// tags, tunnels) are opened in one frame. An attacker nests thousands; what
+// networks do ends well below.
+const maxDepth = 16
+
+// Counters are what a [Decoder] could not tell, or gave up.
+type Counters struct {
+	Undecodable        int64 // frames of an unknown link type, or whose headers are cut or contradict themselves
+	DepthCapped        int64 // frames nested deeper than 16
+	Fragments          int64 // frames that hold an IP fragment
+	Reassembled        int64 // datagrams put together again
+	FragmentsDropped   int64 // fragments that a cap or the clock pushed out unfinished
+	FragmentsUnmatched int64 // datagrams that were never completed, the end of the capture included
+}
+
+// A Decoder decodes frames. It allocates nothing for a frame, but remembers
+// IP fragments, within limits, to reassemble them. Its zero value is ready.
+// It is not for concurrent use.
+type Decoder struct {
+	counters  Counters
+	fragments fragmentTable
+}
+
+// Counters returns what the decoder counted so far.
+func (d *Decoder) Counters() Counters {
+	c := d.counters
+	c.FragmentsUnmatched += int64(len(d.fragments.byKey))
+	return c
+}
+
+// header names what the next bytes of a frame are.
+type header uint8
+
+const (
+	headerNone header = iota // nothing that is decoded follows
+	headerBad                // what follows is cut off or contradicts itself
+	headerEthernet
+	headerEtherType // cursor.kind says which
+	headerIP        // version 4 or 6, as its first nibble says
+	headerTransport // of the IP packet just decoded
+	headerMPLS
+	headerPPP
+	headerLLC
+)
+
+// A cursor walks over the headers of one frame. Like Wireshark's tvbuff it
+// knows two ends: data ends where the capture does, wire where the packet
+// did. Bytes are read from data alone; lengths are judged by wire.
+type cursor struct {
+	data  []byte
+	wire  int
+	kind  uint16 // EtherType, or IP protocol
+	depth int
+}
+
+// skip passes over n bytes; false if they were not captured.
+func (c *cursor) skip(n int) bool {
+	if n > len(c.data) {
+		return false
+	}
+	c.data = c.data[n:]
+	c.wire -= n
+	return true
+}
+
+// limit ends the packet after n bytes, which drops trailers and padding.
+func (c *cursor) limit(n int) {
+	if n < c.wire {
+		c.wire = n
+		c.data = c.data[:min(len(c.data), n)]
+	}
+}
+
+// Decode fills p with what the headers of rec say. p refers to the bytes of
+// rec, or to those of the decoder where fragments were reassembled, and is
+// valid until the next call.
+func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
+	*p = Packet{
+		Number:         rec.Number,
+		Time:           rec.Time,
+		Length:         rec.Length,
+		CapturedLength: len(rec.Data),
+		WindowScale:    -1,
+	}
+	c := cursor{data: rec.Data, wire: max(rec.Length, len(rec.Data))}
+	next := c.linkHeader(rec.LinkType)
+	for next > headerBad {
+		if c.depth > maxDepth {
+			p.forgetTransport()
+			d.counters.DepthCapped++
+			return
+		}
+		switch next {
+		case headerEthernet:
+			next = c.ethernet()
+		case headerEtherType:
+			next = c.etherType(p)
+		case headerIP:
+			next = d.ip(&c, p)
+		case headerTransport:
+			next = c.transport(p)
+		case headerMPLS:
+			next = c.mpls(p)
+		default:
+			next = c.other(p, next)
+		}
+	}
+	if next == headerBad {
+		d.counters.Undecodable++
+	}
+}
+
+// forgetTransport clears what an outer header left behind.
+func (p *Packet) forgetTransport() {
+	p.Transport = false
+	p.SrcPort, p.DstPort = 0, 0
+	p.Payload = nil
+	p.ICMP = ICMP{}
+}
+
+func be16(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
+func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
