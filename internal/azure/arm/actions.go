@@ -1,0 +1,58 @@
+package arm
+
+// The actions that the calls of this package need, as Azure's role
+// definitions spell them. The custom roles in infra/ grant these and no
+// others.
+//
+// Source: Microsoft's list of permissions for Network Watcher,
+// https://learn.microsoft.com/azure/network-watcher/required-rbac-permissions.
+const (
+	// On the network watchers, or the resource group that holds them.
+	ReadWatchers      = "Microsoft.Network/networkWatchers/read"
+	ReadCaptures      = "Microsoft.Network/networkWatchers/packetCaptures/read"
+	WriteCaptures     = "Microsoft.Network/networkWatchers/packetCaptures/write"
+	DeleteCaptures    = "Microsoft.Network/networkWatchers/packetCaptures/delete"
+	StopCaptures      = "Microsoft.Network/networkWatchers/packetCaptures/stop/action"
+	QueryCaptures     = "Microsoft.Network/networkWatchers/packetCaptures/queryStatus/action"
+	ReadCaptureStatus = "Microsoft.Network/networkWatchers/packetCaptures/queryStatus/read"
+
+	// On the targets, or the resource groups that opted in.
+	ReadMachines           = "Microsoft.Compute/virtualMachines/read"
+	ReadMachineViews       = "Microsoft.Compute/virtualMachines/instanceView/read"
+	ReadMachineExtensions  = "Microsoft.Compute/virtualMachines/extensions/read"
+	ReadScaleSets          = "Microsoft.Compute/virtualMachineScaleSets/read"
+	ReadScaleSetMachines   = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read"
+	ReadScaleSetExtensions = "Microsoft.Compute/virtualMachineScaleSets/extensions/read"
+	// Optional: without them a machine's addresses stay unknown.
+	ReadInterfaces         = "Microsoft.Network/networkInterfaces/read"
+	ReadScaleSetInterfaces = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/networkInterfaces/read"
+
+	// On the landing account alone: Network Watcher makes the SAS that the
+	// agent uploads with in the caller's name.
+	ReadStorage     = "Microsoft.Storage/storageAccounts/read"
+	ListServiceSAS  = "Microsoft.Storage/storageAccounts/listServiceSas/action"
+	ListAccountSAS  = "Microsoft.Storage/storageAccounts/listAccountSas/action"
+	ListStorageKeys = "Microsoft.Storage/storageAccounts/listKeys/action"
+)
+
+// OperatorActions are what it takes to run captures: start, look, stop,
+// delete. Scope: the network watchers.
+func OperatorActions() []string {
+	return []string{ReadWatchers, ReadCaptures, WriteCaptures, DeleteCaptures, StopCaptures, QueryCaptures, ReadCaptureStatus}
+}
+
+// TargetActions are what it takes to look a target up before a capture.
+// Scope: the resource groups that opted in.
+func TargetActions() []string {
+	return []string{
+		ReadMachines, ReadMachineViews, ReadMachineExtensions,
+		ReadScaleSets, ReadScaleSetMachines, ReadScaleSetExtensions,
+		ReadInterfaces, ReadScaleSetInterfaces,
+	}
+}
+
+// LandingActions are what Network Watcher asks of the caller on the account
+// that the capture is written to. Scope: that account alone.
+func LandingActions() []string {
+	return []string{ReadStorage, ListServiceSAS, ListAccountSAS, ListStorageKeys}
+}
