@@ -20,7 +20,8 @@ var (
 )
 
 // A Landing is where captures arrive: a container that the capture agents may
-// write to, and so nothing to keep evidence in.
+// write to, and so nothing to keep evidence in. A name that [CheckName]
+// refuses is [ErrBadName] to it, and left out of List.
 //
 // Implementations pass the suite in evidencetest.
 type Landing interface {

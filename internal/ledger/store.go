@@ -23,9 +23,10 @@ var (
 )
 
 // A Store keeps records by key. Keys are slash-separated paths of
-// [a-z0-9._-]+ segments, none of which is "." or "..", at most 512 bytes;
-// any other key is an error. Every other error than the four above may go
-// away: try again later.
+// [a-z0-9._-]{1,200} segments, none of which is "." or "..", at most 512
+// bytes; any other key is an error ([CheckKey]). No key may be the folder of
+// another: "a" and "a/b" are not both records. Every other error than the four
+// above may go away: try again later.
 //
 // Implementations pass the suite in ledgertest.
 type Store interface {

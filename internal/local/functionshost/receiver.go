@@ -2,8 +2,13 @@ package functionshost
 
 import (
 	"context"
+	"errors"
 	"time"
 )
+
+// ErrLockLost says that a message is not its receiver's any more: it is, or
+// was, delivered again. Nothing is to be done about it.
+var ErrLockLost = errors.New("message lock was lost")
 
 // A Receiver hands out the messages of a queue under a lock each, as Service
 // Bus does in peek-lock mode.
