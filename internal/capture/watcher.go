@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
 // A Watcher runs packet captures on machines: Network Watcher in Azure, the
@@ -79,12 +81,12 @@ func (e *ThrottledError) Error() string {
 func (e *ThrottledError) Unwrap() error { return e.Err }
 
 // TargetType is what a session captures on.
-type TargetType string
+type TargetType = policy.TargetType
 
 // The target types of Network Watcher.
 const (
-	AzureVM   TargetType = "AzureVM"
-	AzureVMSS TargetType = "AzureVMSS"
+	AzureVM   = policy.AzureVM
+	AzureVMSS = policy.AzureVMSS
 )
 
 // A Machine is a capture target as Azure describes it now.
@@ -133,17 +135,8 @@ type Spec struct {
 	BytesPerPacket int64 // 0: whole packets
 }
 
-// A Filter is one of a session's filters, in Network Watcher's grammar: a
-// port is "80", "80-85" or "80;443"; an address "10.0.0.4",
-// "10.0.0.0-10.0.0.255" or "10.0.0.4;10.0.0.9"; empty means all. A packet is
-// captured if any filter matches it. Local is the machine's side.
-type Filter struct {
-	Protocol   string `json:"protocol"` // TCP, UDP, Any
-	LocalIP    string `json:"localIP,omitempty"`
-	LocalPort  string `json:"localPort,omitempty"`
-	RemoteIP   string `json:"remoteIP,omitempty"`
-	RemotePort string `json:"remotePort,omitempty"`
-}
+// A Filter is one of a session's filters, in Network Watcher's grammar.
+type Filter = policy.Filter
 
 // A Session is a packet capture as Network Watcher lists it. It does not say
 // whether it runs: see Status.
