@@ -1,0 +1,161 @@
+// Package analyzecapture is the function that analyses a capture file when it
+// lands and puts its findings onto the incident queue.
+package analyzecapture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/customhandler"
+	"github.com/pcapwarden/pcapwarden/internal/evidence"
+	"github.com/pcapwarden/pcapwarden/internal/failpoint"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/policy"
+)
+
+// Name is the function's folder, path and name in telemetry.
+const Name = "analyzecapture"
+
+// maxEvent is the largest message that Service Bus carries to us.
+const maxEvent = 1 << 20
+
+// An Analyzer does the work of the function, with what it needs.
+type Analyzer struct {
+	Ledger    *capture.Ledger
+	Policy    *policy.Policy
+	Landing   func(account string) (evidence.Landing, error) // by storage account
+	Vault     evidence.Vault
+	Reports   evidence.Vault
+	Incidents incident.Queue
+	Source    string // URI of the app, for messages
+	Version   string
+	Now       func() time.Time
+	Log       *slog.Logger
+
+	// Unclaimed is how long a file waits for the case that explains it: its
+	// capture may have been started an instant ago.
+	Unclaimed time.Duration
+}
+
+// New returns the function. An error makes the queue deliver the event again,
+// and in the end keep it among the dead letters, where a person finds it.
+func New(a *Analyzer) customhandler.Function {
+	return customhandler.ServiceBus(Name, customhandler.Binary, maxEvent, func(ctx context.Context, m customhandler.Message) error {
+		landed, err := evidence.ParseEvents(m.Body, a.Policy.Landing)
+		if e, ok := errors.AsType[*evidence.EventError](err); ok && e.Foreign {
+			return errors.Join(err, a.report(ctx, incident.Origin{Incident: "unknown"}, "event of a foreign place", e.Message))
+		}
+		if err != nil {
+			return err
+		}
+		for _, l := range landed {
+			if err := a.analyze(ctx, l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// analyze brings one file from the landing container to a message. Each step
+// can be done again: what is stored is stored under a name that follows from
+// the case, and the message's ID from the file's content.
+func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
+	c, err := a.claim(ctx, l)
+	if err != nil {
+		return err
+	}
+	if f := c.File(l.Name); f != nil && !f.Sent.IsZero() {
+		a.Log.InfoContext(ctx, "file was analysed before", "incident", c.Incident, "capture", c.ID)
+		return nil
+	}
+	landing, err := a.Landing(l.Account.Name())
+	if err != nil {
+		return err
+	}
+	source, err := landing.Open(ctx, l.Name)
+	if errors.Is(err, evidence.ErrNotFound) {
+		return customhandler.Permanent(fmt.Errorf("open file of capture %s: %w: somebody deleted it before it was read", c.ID, err))
+	}
+	if err != nil {
+		return fmt.Errorf("open file of capture %s: %w", c.ID, err)
+	}
+	if source.Info().Bytes == 0 {
+		return fmt.Errorf("open file of capture %s: it is still empty; try again when Azure has written it", c.ID)
+	}
+	failpoint.Here("file-opened")
+	e, err := a.examine(ctx, c, source)
+	if err != nil {
+		return fmt.Errorf("analyse capture %s: %w", c.ID, err)
+	}
+	message, err := incident.Analysed(e.origin, e.analysis, a.Now())
+	if err != nil {
+		return err
+	}
+	failpoint.Here("report-stored")
+	if err := a.Incidents.Send(ctx, message); err != nil {
+		return fmt.Errorf("send findings of capture %s: %w", c.ID, err)
+	}
+	failpoint.Here("message-sent")
+	e.file.MessageID, e.file.Sent = message.ID, a.Now().UTC()
+	c, err = a.Ledger.Change(ctx, c.Incident, c.ID, func(c *capture.Case) error {
+		if f := c.File(e.file.Name); f != nil {
+			*f = e.file
+		} else {
+			c.Files = append(c.Files, e.file)
+		}
+		if !c.State.Done() && len(c.Files) >= max(1, len(c.Instances)) {
+			c.State, c.Reason = capture.Analysed, ""
+		}
+		c.Note(e.file.Sent, "analysed: %s, culprit %s", e.file.Cause, e.file.Culprit)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record findings of capture %s: %w", c.ID, err)
+	}
+	a.Log.InfoContext(ctx, "findings sent", "incident", c.Incident, "capture", c.ID,
+		"cause", e.file.Cause, "culprit", e.file.Culprit, "message", message.ID, "bytes", e.file.Bytes)
+	return nil
+}
+
+// claim finds the case that a file belongs to. A file that no case explains
+// was not captured by us: it is not read, and a person hears of it.
+func (a *Analyzer) claim(ctx context.Context, l evidence.Landed) (capture.Case, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.Unclaimed+time.Minute, errors.New("ledger is slow"))
+	defer cancel()
+	deadline := a.Now().Add(a.Unclaimed)
+	for {
+		c, err := a.Ledger.ByPath(ctx, l.URL())
+		if !errors.Is(err, ledger.ErrNotFound) {
+			return c, err
+		}
+		if !a.Now().Before(deadline) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return c, context.Cause(ctx)
+		case <-time.After(min(time.Second, a.Unclaimed)):
+		}
+	}
+	reason := fmt.Sprintf("the file %+.300q in landing account %s belongs to no capture of this app; it was not read", l.Name, l.Account.Name())
+	err := a.report(ctx, incident.Origin{Incident: "unknown"}, "unknown file in the landing container", reason)
+	return capture.Case{}, errors.Join(errors.New(reason), err)
+}
+
+// report tells a person about something that looks like an attack.
+func (a *Analyzer) report(ctx context.Context, o incident.Origin, title, reason string) error {
+	o.Source, o.Version = a.Source, a.Version
+	m, err := incident.Notice(o, incident.TypeSecurity, title, reason, finding.High, a.Now())
+	if err != nil {
+		return err
+	}
+	a.Log.WarnContext(ctx, title, "reason", reason)
+	return a.Incidents.Send(ctx, m)
+}
