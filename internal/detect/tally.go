@@ -1,0 +1,94 @@
+package detect
+
+import (
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+)
+
+// maxTallies bounds how many groups one detector keeps: what an attacker can
+// multiply, he will.
+const maxTallies = 4096
+
+// A Tally is how often something happened between the same parties, with the
+// packets that prove it.
+type Tally struct {
+	Count       int
+	First, Last pcap.Timestamp
+	Packets     []int64 // the first half of finding.MaxPackets, and the latest
+}
+
+// Add counts one occurrence.
+func (t *Tally) Add(at pcap.Timestamp, packets ...int64) {
+	if t.Count == 0 || at < t.First {
+		t.First = at
+	}
+	t.Last = max(t.Last, at)
+	t.Count++
+	for _, n := range packets {
+		if n == 0 {
+			continue
+		}
+		if len(t.Packets) == finding.MaxPackets {
+			t.Packets = append(t.Packets[:finding.MaxPackets/2], t.Packets[finding.MaxPackets/2+1:]...)
+		}
+		t.Packets = append(t.Packets, n)
+	}
+}
+
+// Into fills in the finding's count, time and packets.
+func (t *Tally) Into(f finding.Finding) finding.Finding {
+	f.Count, f.Packets = t.Count, t.Packets
+	if f.Packets == nil {
+		f.Packets = []int64{}
+	}
+	f.First, f.Last = moment(t.First), moment(t.Last)
+	return f
+}
+
+// moment leaves an unknown time out of the finding.
+func moment(t pcap.Timestamp) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return t.Time()
+}
+
+// Groups keeps one value for each key, in the order of their first
+// appearance, up to a bound.
+type Groups[K comparable, V any] struct {
+	values map[K]*V
+	keys   []K
+	Full   int // occurrences of keys that found no place
+}
+
+// At returns the value of key, or nil when the bound is reached.
+func (g *Groups[K, V]) At(key K) *V {
+	if v, ok := g.values[key]; ok {
+		return v
+	}
+	if len(g.keys) >= maxTallies {
+		g.Full++
+		return nil
+	}
+	if g.values == nil {
+		g.values = map[K]*V{}
+	}
+	v := new(V)
+	g.values[key] = v
+	g.keys = append(g.keys, key)
+	return v
+}
+
+// All yields the keys and values in the order of their first appearance.
+func (g *Groups[K, V]) All(yield func(K, *V) bool) {
+	for _, k := range g.keys {
+		if !yield(k, g.values[k]) {
+			return
+		}
+	}
+}
+
+// Len is how many keys there are.
+func (g *Groups[K, V]) Len() int { return len(g.keys) }
