@@ -66,12 +66,12 @@ func talk(t *testing.T, n *netns.Namespace) {
 			}
 		}()
 	}
-	dns, err := n.ListenPacket(ctx, netip.AddrPortFrom(vm, 53))
+	dns, err := n.ListenPacket(ctx, netip.AddrPortFrom(partner, 53))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer dns.Close()
-	client, err := n.ListenPacket(ctx, netip.AddrPortFrom(partner, 50053))
+	client, err := n.ListenPacket(ctx, netip.AddrPortFrom(vm, 50053))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func talk(t *testing.T, n *netns.Namespace) {
 			}
 			c.Close()
 		}
-		if _, err := client.WriteTo([]byte("question"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(vm, 53))); err != nil {
+		if _, err := client.WriteTo([]byte("question"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(partner, 53))); err != nil {
 			t.Fatal(err)
 		}
 		_, from, err := dns.ReadFrom(buf)
@@ -104,7 +104,7 @@ func talk(t *testing.T, n *netns.Namespace) {
 		if _, _, err := client.ReadFrom(buf); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.WriteTo([]byte("anybody?"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(vm, 9))); err != nil {
+		if _, err := client.WriteTo([]byte("anybody?"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(partner, 9))); err != nil {
 			t.Fatal(err)
 		}
 		if c, err := n.Dial(ctx, partner, netip.AddrPortFrom(vm, 8883)); !errors.Is(err, unix.ECONNREFUSED) {
