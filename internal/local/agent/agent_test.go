@@ -167,6 +167,7 @@ func TestCaptureEnds(t *testing.T) {
 					// Past the tenth packet and the limit.
 					time.Sleep(10 * time.Second)
 				}
+				synctest.Wait()
 				if diff := cmp.Diff([]arm.Outcome{tt.want}, l.outcomes); diff != "" {
 					t.Errorf("outcomes (-want +got):\n%s", diff)
 				}
@@ -249,6 +250,7 @@ func TestStartOutlivesItsContext(t *testing.T) {
 		}
 		cancel()
 		time.Sleep(11 * time.Second)
+		synctest.Wait()
 		want := []arm.Outcome{{StopReason: arm.TimeExceeded, Bytes: fileHeader}}
 		if diff := cmp.Diff(want, l.outcomes); diff != "" {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
