@@ -1,0 +1,223 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/packet"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+)
+
+// work is what the analysis remembers of a side that sends payload. Sides
+// that do not, above all those of unanswered SYNs, go without.
+type work struct {
+	unacked []unacked // in the order they were sent
+	head    int       // the first of unacked that still waits
+	ragged  bool      // unacked is not in the order of sequence numbers
+	holes   [4]hole
+	recent  [4]fingerprint
+	turn    uint8 // of recent
+	stall   stall
+	rtt     sample
+}
+
+// unacked is a segment whose acknowledgement is awaited.
+type unacked struct {
+	time   pcap.Timestamp
+	end    uint32
+	size   uint16 // of the payload, at most 65,535
+	resent bool   // sent more than once: its acknowledgement measures nothing (Karn)
+	probe  bool   // one byte of a keep-alive or zero-window probe
+}
+
+// A hole is a range of sequence numbers that was jumped over.
+type hole struct {
+	start, end uint32 // equal: none
+	ipid       uint16 // of the segment that jumped
+}
+
+// A fingerprint tells a packet that was captured twice from one that was sent
+// twice.
+type fingerprint struct {
+	time   pcap.Timestamp
+	seq    uint32
+	length uint32
+	ipid   uint16
+}
+
+type stall struct {
+	Stall
+	seq    uint32
+	active bool
+}
+
+const (
+	maxUnacked = 1024
+	// capturedTwice is the time in which a mirrored packet's copy arrives.
+	capturedTwice = time.Millisecond
+)
+
+// same reports whether p repeats f. IPv6 has no identification, and 0 is what
+// many hosts put into packets that must not be fragmented.
+func (f *fingerprint) same(p *packet.Packet) bool {
+	if p.IPVersion != 4 || p.IPID == 0 || f.ipid != p.IPID || f.seq != p.Seq || f.length != uint32(p.SegmentLength) {
+		return false
+	}
+	d := p.Time.Sub(f.time)
+	return d >= 0 && d <= capturedTwice
+}
+
+// duplicated reports whether p was captured a moment ago, and remembers it.
+func (w *work) duplicated(p *packet.Packet) bool {
+	for i := range w.recent {
+		if w.recent[i].same(p) {
+			return true
+		}
+	}
+	w.recent[w.turn%uint8(len(w.recent))] = fingerprint{p.Time, p.Seq, uint32(p.SegmentLength), p.IPID}
+	w.turn++
+	return false
+}
+
+// jump remembers that [start, end) was not captured yet. With more holes than
+// there is room for, the oldest (which is the least likely to close) goes.
+func (w *work) jump(start, end uint32, ipid uint16) {
+	for i := range w.holes {
+		if w.holes[i].start == w.holes[i].end {
+			w.holes[i] = hole{start, end, ipid}
+			return
+		}
+	}
+	copy(w.holes[:], w.holes[1:])
+	w.holes[len(w.holes)-1] = hole{start, end, ipid}
+}
+
+// fill reports whether [seq, end) closes a part of a hole, and whether the IP
+// identification shows that it was sent before the segment that jumped.
+func (w *work) fill(seq, end uint32, p *packet.Packet) (late, overtaken bool) {
+	for i := range w.holes {
+		h := &w.holes[i]
+		if h.start == h.end || !after(end, h.start) || !after(h.end, seq) {
+			continue
+		}
+		late = true
+		if d := int16(p.IPID - h.ipid); p.IPVersion == 4 && p.IPID != 0 && d < 0 && d > -1000 {
+			overtaken = true
+		}
+		switch {
+		case !after(seq, h.start) && !after(h.end, end):
+			*h = hole{}
+		case !after(seq, h.start):
+			h.start = end
+		default:
+			// In the middle: the rest behind it counts as closed, which
+			// saves splitting holes. It only errs if that comes later still.
+			h.end = seq
+		}
+	}
+	return late, overtaken
+}
+
+// sent remembers a segment until it is acknowledged; not if too many are.
+func (t *Table) sent(w *work, u unacked) {
+	if len(w.unacked) == cap(w.unacked) && !t.makeRoom(w) {
+		return
+	}
+	if n := len(w.unacked); n > w.head && after(w.unacked[n-1].end, u.end) {
+		w.ragged = true
+	}
+	w.unacked = append(w.unacked, u)
+}
+
+func (t *Table) makeRoom(w *work) bool {
+	live := w.unacked[w.head:]
+	if w.head > len(w.unacked)/2 {
+		w.unacked, w.head = w.unacked[:copy(w.unacked, live)], 0
+		return true
+	}
+	grown := max(8, 2*cap(w.unacked))
+	if grown > maxUnacked || t.unacked+grown-cap(w.unacked) > t.limits.unacked {
+		return false
+	}
+	t.unacked += grown - cap(w.unacked)
+	w.unacked, w.head = append(make([]unacked, 0, grown), live...), 0
+	return true
+}
+
+// resent marks what is sent again.
+func (w *work) resent(seq, end uint32) {
+	for i := w.head; i < len(w.unacked); i++ {
+		u := &w.unacked[i]
+		if after(u.end, seq) && !after(u.end-uint32(u.size), end) {
+			u.resent = true
+		}
+	}
+}
+
+// An arrival is what an acknowledgement tells about the segments it covers.
+type arrival struct {
+	sentAt  pcap.Timestamp // of the oldest segment that ends at the acknowledged number
+	found   bool           // there is such a segment
+	clean   bool           // it measures a round trip by Karn's rule
+	largest uint32         // payload that arrived at the first attempt
+}
+
+func (a *arrival) add(u *unacked, ack uint32) {
+	if !u.resent {
+		a.largest = max(a.largest, uint32(u.size))
+	}
+	if u.end != ack {
+		return
+	}
+	if !a.found {
+		a.sentAt = u.time
+	}
+	a.clean = !a.found && !u.resent && !u.probe
+	a.found = true
+}
+
+// acked forgets what ack covers and adds it to a.
+func (w *work) acked(ack uint32, a *arrival) {
+	i := w.head
+	for ; i < len(w.unacked) && !after(w.unacked[i].end, ack); i++ {
+		a.add(&w.unacked[i], ack)
+	}
+	w.head = i
+	if w.ragged {
+		keep := i
+		for ; i < len(w.unacked); i++ {
+			if u := w.unacked[i]; after(u.end, ack) {
+				w.unacked[keep] = u
+				keep++
+			} else {
+				a.add(&u, ack)
+			}
+		}
+		w.unacked = w.unacked[:keep]
+	}
+	if w.head == len(w.unacked) {
+		w.unacked, w.head, w.ragged = w.unacked[:0], 0, false
+	}
+}
+
+// workOf returns the work of s.
+func (t *Table) workOf(s *Side) *work {
+	if s.work == nil {
+		if last := len(t.works) - 1; last >= 0 {
+			s.work, t.works = t.works[last], t.works[:last]
+		} else {
+			s.work = new(work)
+		}
+	}
+	return s.work
+}
+
+// retire keeps w for another side.
+func (t *Table) retire(w *work) {
+	ring := w.unacked[:0]
+	if cap(ring) > 64 {
+		t.unacked -= cap(ring)
+		ring = nil
+	}
+	*w = work{unacked: ring}
+	t.works = append(t.works, w)
+}
