@@ -1,0 +1,54 @@
+# Everything a person or CI runs. `make help` lists it.
+
+GO      ?= go
+BIN     := bin/pcapwarden
+APP     := build/app
+export CGO_ENABLED := 0
+
+# The race detector needs a C compiler, which a machine with Go alone lacks.
+RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
+
+.DEFAULT_GOAL := help
+.PHONY: help build stage run test check bench lab broker-check docs clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
+
+build: ## the program, as bin/pcapwarden
+	$(GO) build -trimpath -o $(BIN) ./handler
+
+stage: build ## the app as the Functions host wants it, in build/app
+	rm -rf $(APP)
+	mkdir -p $(APP)
+	cp $(BIN) host.json policy.sample.yaml $(APP)/
+	for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir $$d && cp $$f $$d/; done
+
+run: build ## play an incident on this machine: alert, capture, findings
+	$(BIN) local --scenario partner-tls
+
+test: ## all tests; installs what they need (npm packages)
+	test/install.sh
+	$(GO) vet ./...
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on -timeout 15m ./...
+
+check: ## formatting, static checks, tidy modules
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) fix -diff ./...
+	$(GO) mod tidy -diff
+	GOOS=darwin $(GO) vet ./...
+	$(GO) tool -modfile=internal/tools/go.mod staticcheck ./...
+
+bench: ## speed and memory against tcpdump and tshark
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/pcap ./internal/packet ./internal/flow ./internal/analysis
+
+lab: ## real faults on real TCP stacks in network namespaces (root)
+	$(GO) test -count=1 -v -run TestLab ./test/lab
+
+broker-check: ## azservicebus's own live tests against the test broker (6 min)
+	test/servicebus/conformance.sh
+
+docs: ## docs/FINDINGS.md, made from the detectors
+	$(GO) test ./internal/detect/suite -run TestFindingsPage -update
+
+clean: ## what building left behind
+	rm -rf bin build .local
