@@ -7,18 +7,19 @@ import (
 )
 
 // maxDepth is how many headers that can hold one of their own kind (IP, VLAN
-// tags, tunnels) are opened in one frame. An attacker nests thousands; what
-// networks do ends well below.
+// tags, label stacks) are opened in one frame. An attacker nests thousands;
+// what networks do ends well below.
 const maxDepth = 16
 
 // Counters are what a [Decoder] could not tell, or gave up.
 type Counters struct {
-	Undecodable        int64 // frames of an unknown link type, or whose headers are cut or contradict themselves
-	DepthCapped        int64 // frames nested deeper than 16
-	Fragments          int64 // frames that hold an IP fragment
-	Reassembled        int64 // datagrams put together again
-	FragmentsDropped   int64 // fragments that a cap or the clock pushed out unfinished
-	FragmentsUnmatched int64 // datagrams that were never completed, the end of the capture included
+	Undecodable      int64 // frames of an unknown link type, or whose headers are cut or contradict themselves
+	DepthCapped      int64 // frames nested deeper than 16
+	Fragments        int64 // IP fragments seen
+	Reassembled      int64 // datagrams put together again
+	FragmentsDropped int64 // fragments given up: malformed, too old, or pushed out by newer ones
+	FragmentsWaiting int64 // fragments that still wait for the rest
+	FragmentsCut     int64 // fragments that were not captured whole, so that no reassembly was tried
 }
 
 // A Decoder decodes frames. It allocates nothing for a frame, but remembers
@@ -32,7 +33,8 @@ type Decoder struct {
 // Counters returns what the decoder counted so far.
 func (d *Decoder) Counters() Counters {
 	c := d.counters
-	c.FragmentsUnmatched += int64(len(d.fragments.byKey))
+	c.FragmentsDropped += d.fragments.dropped
+	c.FragmentsWaiting = d.fragments.waiting()
 	return c
 }
 
@@ -40,25 +42,28 @@ func (d *Decoder) Counters() Counters {
 type header uint8
 
 const (
-	headerNone header = iota // nothing that is decoded follows
-	headerBad                // what follows is cut off or contradicts itself
-	headerEthernet
-	headerEtherType // cursor.kind says which
-	headerIP        // version 4 or 6, as its first nibble says
-	headerTransport // of the IP packet just decoded
+	headerNone      header = iota // nothing that is decoded follows
+	headerBad                     // what follows is cut off or contradicts itself
+	headerEthernet                //
+	headerEtherType               // cursor.kind says which
+	headerIP                      // version 4 or 6, as its first nibble says
+	headerTransport               // cursor.kind says which, of the IP packet just decoded
 	headerMPLS
 	headerPPP
+	headerHDLC // PPP or Cisco framing
 	headerLLC
+	headerNSH
 )
 
 // A cursor walks over the headers of one frame. Like Wireshark's tvbuff it
 // knows two ends: data ends where the capture does, wire where the packet
 // did. Bytes are read from data alone; lengths are judged by wire.
 type cursor struct {
-	data  []byte
-	wire  int
-	kind  uint16 // EtherType, or IP protocol
-	depth int
+	data   []byte
+	wire   int
+	kind   uint16 // EtherType, or IP protocol
+	depth  int
+	tunnel Tunnel // what was opened so far
 }
 
 // skip passes over n bytes; false if they were not captured.
@@ -90,7 +95,9 @@ func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
 		CapturedLength: len(rec.Data),
 		WindowScale:    -1,
 	}
-	c := cursor{data: rec.Data, wire: max(rec.Length, len(rec.Data))}
+	d.fragments.recycle()
+	// More bytes captured than sent makes no sense; tshark ignores them.
+	c := cursor{data: rec.Data[:min(len(rec.Data), rec.Length)], wire: rec.Length}
 	next := c.linkHeader(rec.LinkType)
 	for next > headerBad {
 		if c.depth > maxDepth {
@@ -108,9 +115,15 @@ func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
 		case headerTransport:
 			next = c.transport(p)
 		case headerMPLS:
-			next = c.mpls(p)
-		default:
-			next = c.other(p, next)
+			next = c.mpls()
+		case headerPPP:
+			next = c.ppp()
+		case headerHDLC:
+			next = c.hdlc()
+		case headerLLC:
+			next = c.llc()
+		case headerNSH:
+			next = c.nsh()
 		}
 	}
 	if next == headerBad {
@@ -118,9 +131,10 @@ func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
 	}
 }
 
-// forgetTransport clears what an outer header left behind.
+// forgetTransport clears what an outer packet left behind.
 func (p *Packet) forgetTransport() {
 	p.Transport = false
+	p.PartialHeader = false
 	p.SrcPort, p.DstPort = 0, 0
 	p.Payload = nil
 	p.ICMP = ICMP{}

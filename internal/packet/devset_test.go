@@ -82,7 +82,10 @@ func TestDevset(t *testing.T) {
 				switch {
 				case p.Transport && p.Protocol == ProtocolTCP:
 					tcp++
-				case p.Transport && p.Protocol == ProtocolUDP, p.ICMP.QuotedProtocol == ProtocolUDP, p.Tunnel&TunnelVXLAN != 0:
+				case p.Transport && p.Protocol == ProtocolUDP:
+					udp++
+				}
+				if p.ICMP.QuotedProtocol == ProtocolUDP || p.Tunnel&TunnelVXLAN != 0 {
 					udp++ // tshark's count has quoted and outer headers
 				}
 			}

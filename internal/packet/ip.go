@@ -2,6 +2,7 @@ package packet
 
 import "net/netip"
 
+// IP protocols that are opened (IANA).
 const (
 	protocolHopByHop    = 0
 	protocolIPv4        = 4
@@ -10,20 +11,20 @@ const (
 	protocolFragment    = 44
 	protocolGRE         = 47
 	protocolAH          = 51
-	protocolNone        = 59
 	protocolDestination = 60
+	protocolEtherIP     = 97
 	protocolMobility    = 135
+	protocolMPLS        = 137
 	protocolHIP         = 139
 	protocolShim6       = 140
+	protocolEthernet    = 143
 )
 
-// ip decodes an IP header and its extensions, and reassembles.
+// ip decodes an IP header and its extensions, and reassembles. What an outer
+// packet left in p stays until the header turns out to be one.
 func (d *Decoder) ip(c *cursor, p *Packet) header {
 	if len(c.data) == 0 {
 		return headerBad
-	}
-	if c.depth > 0 {
-		p.forgetTransport()
 	}
 	c.depth++
 	switch c.data[0] >> 4 {
@@ -50,25 +51,31 @@ func (d *Decoder) ipv4(c *cursor, p *Packet) header {
 		return headerBad
 	}
 	c.limit(total)
-	fragment := be16(h[6:])
+	if p.IPVersion != 0 {
+		p.forgetTransport()
+	}
+	offset := be16(h[6:])
 
 	p.IPVersion = 4
 	p.TTL = h[8]
 	p.IPID = be16(h[4:])
-	p.DontFragment = fragment&0x4000 != 0
-	p.Fragment = false
+	p.DontFragment = offset&0x4000 != 0
+	p.Fragment, p.Reassembled = false, false
 	p.Src = netip.AddrFrom4([4]byte(h[12:]))
 	p.Dst = netip.AddrFrom4([4]byte(h[16:]))
 	p.Protocol = h[9]
+	p.Tunnel = c.tunnel
 	p.IPPayloadLength = max(0, c.wire-headerLength)
 	c.kind = uint16(h[9])
 	if !c.skip(headerLength) {
 		return headerBad
 	}
-	if fragment&0x3fff != 0 { // more to come, or an offset
-		p.Fragment = true
-		d.counters.Fragments++
-		return headerNone
+	if offset&0x3fff != 0 { // more fragments, or an offset
+		return d.fragment(c, p, fragment{
+			key:    fragmentKey{src: p.Src, dst: p.Dst, id: uint32(p.IPID), protocol: p.Protocol},
+			offset: int(offset&0x1fff) * 8,
+			more:   offset&0x2000 != 0,
+		})
 	}
 	return headerTransport
 }
@@ -79,6 +86,9 @@ func (d *Decoder) ipv6(c *cursor, p *Packet) header {
 	if len(h) < 40 {
 		return headerBad
 	}
+	if p.IPVersion != 0 {
+		p.forgetTransport()
+	}
 	payload := int(be16(h[4:]))
 	if payload == 0 {
 		payload = c.wire - 40 // segmentation offload, or a jumbogram
@@ -87,9 +97,10 @@ func (d *Decoder) ipv6(c *cursor, p *Packet) header {
 	p.TTL = h[7]
 	p.IPID = 0
 	p.DontFragment = false
-	p.Fragment = false
+	p.Fragment, p.Reassembled = false, false
 	p.Src = netip.AddrFrom16([16]byte(h[8:]))
 	p.Dst = netip.AddrFrom16([16]byte(h[24:]))
+	p.Tunnel = c.tunnel
 	c.kind = uint16(h[6])
 	c.skip(40)
 	c.limit(payload)
@@ -102,30 +113,29 @@ func (d *Decoder) ipv6(c *cursor, p *Packet) header {
 func (d *Decoder) extensions(c *cursor, p *Packet) header {
 	for {
 		p.Protocol = uint8(c.kind)
-		length := 0
+		length := 8
 		switch c.kind {
 		case protocolHopByHop, protocolRouting, protocolDestination, protocolMobility, protocolHIP, protocolShim6:
 			if len(c.data) < 2 {
 				return headerBad
 			}
-			length = 8 + 8*int(c.data[1])
-		case protocolAH:
-			if len(c.data) < 2 {
-				return headerBad
-			}
-			length = 8 + 4*int(c.data[1])
+			length += 8 * int(c.data[1])
 		case protocolFragment:
 			if len(c.data) < 8 {
 				return headerBad
 			}
-			offset := be16(c.data[2:])
-			if offset&0xfff9 != 0 {
+			if offset := be16(c.data[2:]); offset&0xfff9 != 0 { // else it is the only one (RFC 6946)
+				key := fragmentKey{src: p.Src, dst: p.Dst, id: be32(c.data[4:]), protocol: c.data[0]}
+				c.kind = uint16(c.data[0])
 				p.Protocol = c.data[0]
-				p.Fragment = true
-				d.counters.Fragments++
-				return headerNone
+				p.IPPayloadLength -= 8
+				c.skip(8)
+				next := d.fragment(c, p, fragment{key: key, offset: int(offset &^ 7), more: offset&1 != 0})
+				if next != headerTransport {
+					return next
+				}
+				continue
 			}
-			length = 8
 		default:
 			return headerTransport
 		}
@@ -136,5 +146,3 @@ func (d *Decoder) extensions(c *cursor, p *Packet) header {
 		p.IPPayloadLength -= length
 	}
 }
-
-type fragmentTable struct{ byKey map[int]int }

@@ -4,6 +4,7 @@ package packet
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
@@ -48,12 +49,13 @@ type Packet struct {
 	IPID            uint16
 	DontFragment    bool
 	Fragment        bool // a fragment that was not reassembled: no ports, no payload
+	Reassembled     bool // this frame's fragment was the last missing one: the rest is of the whole datagram
 	Src, Dst        netip.Addr
 	IPPayloadLength int // from the IP header, not from what was captured
 
-	Protocol         uint8 // of the transport: ProtocolTCP, ...
-	Transport        bool  // the transport header was whole; else nothing below is valid
-	SrcPort, DstPort uint16
+	Protocol         uint8  // of the transport: ProtocolTCP, ...
+	Transport        bool   // Protocol is TCP, UDP, ICMP or ICMPv6, and its header was captured; else nothing below is valid
+	SrcPort, DstPort uint16 // of TCP and UDP
 
 	// Valid if Protocol is TCP.
 	Seq, Ack      uint32
@@ -64,6 +66,11 @@ type Packet struct {
 	WindowScale   int8   // option, -1: absent
 	SACKPermitted bool
 	SACK          bool // at least one SACK block
+
+	// PartialHeader: no more than 16 bytes of the TCP header were captured, or
+	// its length is impossible. Ports, flags and numbers are what it says. Like
+	// tshark, count such a segment to its stream, but analyse nothing.
+	PartialHeader bool
 
 	// Valid if Protocol is ICMP or ICMPv6.
 	ICMP ICMP
@@ -97,4 +104,24 @@ const (
 	TunnelIPIP
 	TunnelTeredo
 	TunnelMPLS
+	TunnelGTP
+	TunnelL2TP
+	TunnelPPPoE
+	TunnelLISP
+	TunnelAYIYA
+	TunnelEtherIP
 )
+
+var tunnelNames = [...]string{"vxlan", "gre", "erspan", "geneve", "ipip", "teredo", "mpls", "gtp", "l2tp", "pppoe", "lisp", "ayiya", "etherip"}
+
+// String returns the names of the encapsulations in t, joined by "+", or the
+// empty string for none.
+func (t Tunnel) String() string {
+	var names []string
+	for i, name := range tunnelNames {
+		if t&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, "+")
+}

@@ -2,7 +2,7 @@ package packet
 
 import "net/netip"
 
-// transport decodes the header after the last IP header.
+// transport decodes what an IP packet holds.
 func (c *cursor) transport(p *Packet) header {
 	switch c.kind {
 	case ProtocolTCP:
@@ -11,14 +11,40 @@ func (c *cursor) transport(p *Packet) header {
 		return c.udp(p)
 	case ProtocolICMP, ProtocolICMPv6:
 		return c.icmp(p)
+	case protocolGRE:
+		return c.gre()
+	case protocolIPv4, protocolIPv6:
+		c.tunnel |= TunnelIPIP
+		return headerIP
+	case protocolAH:
+		return c.authentication(p)
+	case protocolEtherIP:
+		return c.etherIP()
+	case protocolMPLS:
+		return headerMPLS
+	case protocolEthernet:
+		return c.opened(0, TunnelEtherIP, headerEthernet)
 	}
 	return headerNone
 }
 
-// tcp decodes a TCP header (RFC 9293).
+// authentication passes over an IPsec header that hides nothing (RFC 4302).
+func (c *cursor) authentication(p *Packet) header {
+	if len(c.data) < 2 {
+		return headerBad
+	}
+	length := 8 + 4*int(c.data[1])
+	c.kind = uint16(c.data[0])
+	p.Protocol = c.data[0]
+	p.IPPayloadLength = max(0, p.IPPayloadLength-length)
+	return c.after(length, headerTransport)
+}
+
+// tcp decodes a TCP header (RFC 9293). As in tshark the checksum and what
+// follows it may be missing.
 func (c *cursor) tcp(p *Packet) header {
 	h := c.data
-	if len(h) < 20 {
+	if len(h) < 16 {
 		return headerBad
 	}
 	p.Transport = true
@@ -28,13 +54,15 @@ func (c *cursor) tcp(p *Packet) header {
 	p.Window = be16(h[14:])
 	length := int(h[12]>>4) * 4
 	if length < 20 || length > c.wire {
+		p.PartialHeader = true
 		return headerBad
 	}
 	p.SegmentLength = c.wire - length
-	if length > 20 {
+	p.PartialHeader = len(h) < 20
+	if len(h) > 20 {
 		p.tcpOptions(h[20:min(length, len(h))])
+		p.Payload = h[min(length, len(h)):]
 	}
-	p.Payload = h[min(length, len(h)):]
 	return headerNone
 }
 
@@ -76,12 +104,15 @@ func (c *cursor) udp(p *Packet) header {
 	}
 	p.Transport = true
 	p.SrcPort, p.DstPort = be16(h), be16(h[2:])
-	if length := int(be16(h[4:])); length >= 8 {
+	switch length := int(be16(h[4:])); {
+	case length >= 8:
 		c.limit(length)
+	case length > 0: // 0 is allowed in jumbograms (RFC 2675), and ends up here in offloaded segments
+		return headerBad
 	}
 	c.skip(8)
 	p.Payload = c.data
-	return headerNone
+	return c.udpTunnel(p.SrcPort, p.DstPort)
 }
 
 // icmp decodes an ICMP or ICMPv6 header (RFC 792, RFC 4443), and the headers

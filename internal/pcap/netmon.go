@@ -167,5 +167,5 @@ func netMonLinkType(n uint16) LinkType {
 	case n >= 0xe000 && n < 0xf000:
 		return LinkType(n - 0xe000)
 	}
-	return LinkTypeUnsupported
+	return LinkTypeNone
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // Block types of pcapng (draft-ietf-opsawg-pcapng). Those that are not named
-// here (name resolution, decryption secrets, custom blocks, ...) are skipped
-// unread; decryption secrets never leave this file.
+// here (name resolution, decryption secrets, ...) are skipped unread;
+// decryption secrets never leave the file.
 const (
 	blockSectionHeader        = 0x0a0d0d0a
 	blockInterfaceDescription = 1
@@ -17,6 +17,11 @@ const (
 	blockSimplePacket         = 3
 	blockInterfaceStatistics  = 5
 	blockEnhancedPacket       = 6
+
+	// Wireshark 4.0 lists these among the packets, so they take a number.
+	blockSystemdJournal = 9
+	blockCustom         = 0xbad
+	blockCustomNoCopy   = 0x40000bad
 )
 
 const (
@@ -115,6 +120,9 @@ func (r *Reader) nextNG(f *ng) error {
 func (r *Reader) block(f *ng, order binary.ByteOrder, kind uint32, total int) (bool, error) {
 	switch kind {
 	case blockEnhancedPacket, blockPacket, blockSimplePacket, blockInterfaceDescription, blockInterfaceStatistics, blockSectionHeader:
+	case blockSystemdJournal, blockCustom, blockCustomNoCopy:
+		r.rec.Time, r.rec.Length, r.rec.LinkType, r.rec.Data = 0, 0, LinkTypeNone, nil
+		return true, r.skipBlock(order, total)
 	default:
 		return false, r.skipBlock(order, total)
 	}
