@@ -30,6 +30,10 @@ type Lookup struct {
 	// that was meant, as the client's next question shows. Its NXDOMAIN says
 	// nothing.
 	SearchSuffix bool
+
+	// Missing: the name does not exist, and this is the how manieth Lookup in
+	// the capture to be told so; 0: it exists, or SearchSuffix.
+	Missing int
 }
 
 // A Try is one transaction of a Lookup.

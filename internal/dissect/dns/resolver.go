@@ -12,7 +12,7 @@ type Resolver struct {
 	Answered   int
 	Unanswered int // not those undecided at the end of the capture
 	Undecided  int
-	Slow       int // answered after more than Slow, or more than ten times the median
+	Slow       int // answered after more than Slow, or more than ten times the median and 100 ms
 	RCodes     [16]int
 	Clients    int // how many client addresses asked, counted up to 64
 

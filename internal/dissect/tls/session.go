@@ -90,6 +90,8 @@ type Alert struct {
 	Description AlertDescription
 	// Encrypted: level and description are unknown.
 	Encrypted bool
+	// Early: it came before both sides had finished the handshake.
+	Early bool
 	// Inferred: TLS 1.3 hides even the record's type; a record as small as an
 	// alert right before that side closed, before any data, is taken for one.
 	Inferred bool
@@ -100,7 +102,7 @@ type Alert struct {
 // warning is none.
 func (a *Alert) Failure() bool {
 	if a.Encrypted {
-		return a.Inferred
+		return a.Early
 	}
 	return a.Level == Fatal && a.Description != CloseNotify && a.Description != UserCanceled
 }
@@ -110,17 +112,17 @@ type Stage uint8
 
 // The stages, in order.
 const (
-	StageNone           Stage = iota // no ClientHello
-	StageClientHello                 // ClientHello without ServerHello
-	StageHelloRetry                  // the server asked for another ClientHello and nothing came of it
-	StageServerHello                 // ServerHello without certificate (TLS 1.2 and below)
-	StageCertificate                 // the server's certificate was sent, the client did not go on
-	StageClientKey                   // the client went on (ClientKeyExchange); TLS 1.2 and below
-	StageServerFinished              // TLS 1.3: the server's encrypted flight was sent, the client did not go on
-	StageEstablished                 // both sides finished, or data flowed
+	StageNone         Stage = iota // no ClientHello
+	StageClientHello               // ClientHello without ServerHello
+	StageHelloRetry                // the server asked for another ClientHello and nothing came of it
+	StageServerHello               // ServerHello without certificate (TLS 1.2 and below)
+	StageCertificate               // the server's certificate was sent, the client did not go on
+	StageClientKey                 // the client went on (ClientKeyExchange); TLS 1.2 and below
+	StageServerFlight              // TLS 1.3: the server's encrypted flight was sent, the client did not go on
+	StageEstablished               // both sides finished, or data flowed
 )
 
-var stageNames = [...]string{"none", "client-hello", "hello-retry", "server-hello", "certificate", "client-key", "server-finished", "established"}
+var stageNames = [...]string{"none", "client-hello", "hello-retry", "server-hello", "certificate", "client-key", "server-flight", "established"}
 
 // String returns the name that findings use.
 func (s Stage) String() string { return stageNames[min(int(s), len(stageNames)-1)] }
@@ -165,7 +167,7 @@ func (s *Session) Stage() Stage {
 	}
 	if s.Version() >= VersionTLS13 && s.ServerHello != nil {
 		if s.finished[server] {
-			return StageServerFinished
+			return StageServerFlight
 		}
 		return StageServerHello
 	}

@@ -1,0 +1,228 @@
+package tls
+
+import (
+	"encoding/binary"
+
+	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+)
+
+// Record types (RFC 8446, 5.1).
+const (
+	recordChangeCipherSpec = 20
+	recordAlert            = 21
+	recordHandshake        = 22
+	recordApplicationData  = 23
+	recordHeartbeat        = 24
+)
+
+const (
+	headerLength = 5
+	// maxRecord is the longest record that is believed: 2^14 bytes of content
+	// and what old ciphers and compression may add (RFC 5246, 6.2.3).
+	maxRecord = 1<<14 + 2048
+	// maxMessage is the longest handshake message that is believed, as in
+	// tshark; a chain of certificates is a tenth of it.
+	maxMessage = 1<<16 - 1
+	// small is how long an encrypted record may be at most to be an alert:
+	// two bytes, the type, a tag, and some padding.
+	small = 30
+	// enough is how many records of application data each side has to send
+	// before nothing more is expected from the connection.
+	enough = 8
+)
+
+// Dissector holds what the readers of one capture share.
+type Dissector struct {
+	handshakes [256]int
+	alerts     [256]int
+	chains     chains
+}
+
+// NewDissector returns a Dissector without counts.
+func NewDissector() *Dissector { return &Dissector{} }
+
+// NewReader returns a reader for one connection. counted says whether tshark
+// takes the connection for TLS, so that its messages belong in the Counters.
+func (d *Dissector) NewReader(counted bool) *Reader { return &Reader{d: d, counted: counted} }
+
+// Reader reads one connection.
+type Reader struct {
+	d       *Dissector
+	counted bool
+	half    [2]half
+	session Session
+	started bool // a ClientHello or ServerHello was seen
+	ended   bool
+}
+
+// half is one direction.
+type half struct {
+	header  [headerLength]byte
+	headerN int
+	typ     byte
+	left    int    // bytes of the record that are still to come
+	record  []byte // what came of it, for types that are read
+	seen    bool   // a record was read
+	lost    bool   // the next bytes may not be the start of a record
+
+	message []byte // what came of a handshake message that goes over several records
+	need    int    // its length
+
+	ssl2 bool // record holds the start of an SSLv2 message
+
+	cipherSpec  int64 // frame of ChangeCipherSpec
+	answered    bool  // TLS 1.3: the client began its encrypted answer
+	smallRecord Alert // an encrypted record that may be an alert, if the connection ends now
+}
+
+// Session returns what was read so far. It is valid as long as the reader.
+func (r *Reader) Session() *Session { return &r.session }
+
+// Done reports whether nothing more is expected: data flows in both
+// directions, or neither side makes sense.
+func (r *Reader) Done() bool { return r.ended }
+
+// Feed takes the next bytes of one side.
+func (r *Reader) Feed(from stream.Side, at pcap.Timestamp, frame int64, data []byte) {
+	h := &r.half[from]
+	if h.lost {
+		if !LooksLikeRecord(data) {
+			return
+		}
+		h.lost = false
+	}
+	for len(data) > 0 && !r.ended {
+		if h.left > 0 {
+			data = r.body(h, from, at, frame, data)
+			continue
+		}
+		if h.ssl2 || !h.seen && h.headerN == 0 && data[0]&0x80 != 0 {
+			data = r.ssl2(h, from, at, frame, data)
+			continue
+		}
+		n := copy(h.header[h.headerN:], data)
+		h.headerN += n
+		data = data[n:]
+		if h.headerN < headerLength {
+			return
+		}
+		h.headerN = 0
+		h.typ = h.header[0]
+		h.left = int(binary.BigEndian.Uint16(h.header[3:]))
+		if h.typ < recordChangeCipherSpec || h.typ > recordHeartbeat || h.header[1] != 3 || h.left > maxRecord {
+			r.lose(h)
+			return
+		}
+		h.seen = true
+		h.record = h.record[:0]
+		if h.left == 0 {
+			continue
+		}
+		if h.typ == recordApplicationData {
+			r.applicationData(h, from, at, frame, h.left)
+		} else {
+			h.smallRecord = Alert{}
+		}
+	}
+}
+
+// body takes bytes of the record that is under way.
+func (r *Reader) body(h *half, from stream.Side, at pcap.Timestamp, frame int64, data []byte) (rest []byte) {
+	n := min(h.left, len(data))
+	h.left -= n
+	rest = data[n:]
+	if h.typ == recordApplicationData || h.typ == recordHeartbeat {
+		return rest
+	}
+	record := data[:n]
+	if len(h.record) > 0 || h.left > 0 {
+		h.record = append(h.record, record...)
+		if h.left > 0 {
+			return rest
+		}
+		record = h.record
+	}
+	switch h.typ {
+	case recordHandshake:
+		r.handshake(h, from, at, frame, record)
+	case recordAlert:
+		r.alert(from, at, frame, record)
+	case recordChangeCipherSpec:
+		h.cipherSpec = frame
+		r.step('i', from)
+		r.note(ChangeCipherSpec, from, at, frame)
+	}
+	return rest
+}
+
+// lose gives up one direction until a record starts with a packet.
+func (r *Reader) lose(h *half) {
+	h.lost = true
+	h.ssl2, h.headerN, h.left, h.need = false, 0, 0, 0
+	h.record, h.message = h.record[:0], h.message[:0]
+	h.smallRecord = Alert{}
+	r.session.Incomplete = true
+}
+
+// Gap says that n bytes of one side are missing from the capture.
+func (r *Reader) Gap(from stream.Side, n int64) {
+	h := &r.half[from]
+	r.session.Incomplete = true
+	// Inside application data the place is still known.
+	if !h.lost && h.typ == recordApplicationData && int64(h.left) >= n {
+		h.left -= int(n)
+		return
+	}
+	r.lose(h)
+	h.seen = true // a hello of SSLv2 can only come first
+}
+
+// Again takes a segment that tshark reads twice: a fast retransmission. Only
+// the counters know of it.
+func (r *Reader) Again(from stream.Side, frame int64, data []byte) {
+	if !r.counted {
+		return
+	}
+	twin := Reader{d: r.d, counted: true, started: true}
+	twin.session.ServerHello = r.session.ServerHello
+	h := &twin.half[from]
+	h.seen = true
+	h.cipherSpec = r.half[from].cipherSpec
+	twin.d = &Dissector{}
+	twin.Feed(from, 0, frame, data)
+	for t, n := range twin.d.handshakes {
+		r.d.handshakes[t] += n
+	}
+	for t, n := range twin.d.alerts {
+		r.d.alerts[t] += n
+	}
+}
+
+// Close says that one side sent a FIN, or a RST.
+func (r *Reader) Close(from stream.Side, at pcap.Timestamp, frame int64, reset bool) {
+	s := &r.session
+	if s.Closed {
+		s.Reset = s.Reset || reset
+		return
+	}
+	s.Closed, s.Reset, s.ClosedBy, s.ClosedAt, s.CloseAt = true, reset, from, at, frame
+	r.inferAlert(from)
+}
+
+// LooksLikeRecord reports whether b starts with the header of a TLS record
+// that can open a conversation, as tshark recognises TLS on ports that it
+// does not know: a handshake or application data record.
+func LooksLikeRecord(b []byte) bool {
+	if len(b) < headerLength || b[0] < recordChangeCipherSpec || b[0] > recordApplicationData || b[1] != 3 || b[2] > 4 {
+		return false
+	}
+	n := int(binary.BigEndian.Uint16(b[3:]))
+	return n > 0 && n < maxRecord
+}
+
+// Opens reports whether b starts with a record that makes tshark take a
+// connection on any port for TLS.
+func Opens(b []byte) bool {
+	return LooksLikeRecord(b) && (b[0] == recordHandshake || b[0] == recordApplicationData)
+}

@@ -1,0 +1,69 @@
+package tls
+
+import (
+	"encoding/binary"
+
+	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+)
+
+// maxSSL2 is the longest SSLv2 hello that is believed.
+const maxSSL2 = 4096
+
+// ssl2 reads the first message of a side that starts with an SSLv2 header
+// (draft-hickman-netscape-ssl-00, 1.2): old clients say hello that way even
+// when they offer TLS (RFC 5246, E.2).
+func (r *Reader) ssl2(h *half, from stream.Side, at pcap.Timestamp, frame int64, data []byte) (rest []byte) {
+	h.ssl2 = true
+	for len(data) > 0 {
+		need := 3
+		if len(h.record) >= 3 {
+			need = 2 + int(binary.BigEndian.Uint16(h.record)&0x7fff)
+			if t := HandshakeType(h.record[2]); need > maxSSL2 || need < 11 || t != ClientHelloType && t != ssl2ServerHello {
+				r.lose(h)
+				h.seen = true
+				return nil
+			}
+		}
+		n := min(need-len(h.record), len(data))
+		h.record = append(h.record, data[:n]...)
+		data = data[n:]
+		if need > 3 && len(h.record) == need {
+			r.ssl2Message(h, from, at, frame, h.record[2:])
+			h.ssl2, h.seen, h.record = false, true, h.record[:0]
+			return data
+		}
+	}
+	return nil
+}
+
+// ssl2ServerHello is the type of the server's answer in SSLv2.
+const ssl2ServerHello HandshakeType = 4
+
+func (r *Reader) ssl2Message(h *half, from stream.Side, at pcap.Timestamp, frame int64, msg []byte) {
+	if r.counted {
+		r.d.handshakes[msg[0]]++
+	}
+	s := &r.session
+	if HandshakeType(msg[0]) == ssl2ServerHello {
+		s.ServerHello = &ServerHello{Version: VersionSSL2, Frame: frame}
+		r.step('s', from)
+		r.note(ServerHelloType, from, at, frame)
+		r.ended = true // nothing is to be learnt from what follows
+		return
+	}
+	if s.Hello == nil {
+		s.Hello = &ClientHello{
+			Legacy:       Version(binary.BigEndian.Uint16(msg[1:])),
+			CipherSuites: int(binary.BigEndian.Uint16(msg[3:])) / 3,
+			Frame:        frame,
+		}
+		s.SSLv2 = true
+	}
+	if !r.started {
+		r.started = true
+		s.Client = from
+	}
+	r.step('c', from)
+	r.note(ClientHelloType, from, at, frame)
+}
