@@ -49,13 +49,15 @@ type Alert struct {
 	Profile    string // pcapProfile: a wish among the profiles that match anyway
 	IncidentID string // incidentId: [A-Za-z0-9][A-Za-z0-9._-]{0,63}
 
-	dimensions map[string][]string // by lower-case name; distinct values in order
+	// Dimensions are the distinct values of each dimension or Prometheus
+	// label, in the order they came, by lower-case name: see Values.
+	Dimensions map[string][]string
 }
 
 // Values returns the distinct values of a dimension or Prometheus label, in
 // the order they came. Names match whatever their ASCII case.
 func (a *Alert) Values(dimension string) []string {
-	return a.dimensions[lower(dimension)]
+	return a.Dimensions[lower(dimension)]
 }
 
 // Condition is the state of an alert.

@@ -51,7 +51,7 @@ func parse(data []byte) (Alert, *Error) {
 	}
 	body := root.object("data")
 	m := &message{
-		Alert:      &Alert{dimensions: make(map[string][]string)},
+		Alert:      &Alert{Dimensions: make(map[string][]string)},
 		essentials: body.object("essentials"),
 		context:    body.object("alertContext"),
 		custom:     body.object("customProperties"),

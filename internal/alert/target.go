@@ -227,11 +227,11 @@ func (m *message) addDimensions(list []any) {
 func (m *message) addDimension(name, value string) {
 	key := lower(name)
 	switch {
-	case slices.Contains(m.dimensions[key], value):
-	case len(m.dimensions[key]) == MaxTargets:
+	case slices.Contains(m.Dimensions[key], value):
+	case len(m.Dimensions[key]) == MaxTargets:
 		m.overflow = name
 	default:
-		m.dimensions[key] = append(m.dimensions[key], value)
+		m.Dimensions[key] = append(m.Dimensions[key], value)
 	}
 }
 

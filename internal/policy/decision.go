@@ -39,7 +39,7 @@ type Plan struct {
 	Source     string // where the target was found: "alertTargetIDs", "compareWith", ...
 
 	// Instances is how many instances of a scale set to capture at most.
-	// Where Only is not empty, it names those to capture, by ID or name.
+	// Where Only is not empty, it names those to choose from, by ID or name.
 	Instances int
 	Only      []string
 
@@ -121,8 +121,6 @@ type Refusal struct {
 	Reason  Reason
 	Message string // what is wrong, and what to do; quotes of the alert are escaped
 }
-
-func (r *Refusal) Error() string { return r.Message }
 
 // Reason is a stable code of why a capture does not start.
 type Reason string

@@ -18,6 +18,8 @@ type Policy struct {
 	Landing  map[string]resourceid.ID // storage account by region, see [Region]
 	Profiles []Profile                // in file order
 	Expected Expected
+
+	warnings []Mistake
 }
 
 // Limits are ceilings for all profiles together.
@@ -44,6 +46,9 @@ type Profile struct {
 	Capture   Capture
 	Approval  Approval
 	Retention time.Duration // from landing to deletion
+
+	path    string // in the file
+	expires int    // line of approval.expires
 }
 
 // When says which alerts a profile is for. An empty list means any.
