@@ -25,6 +25,13 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 
 	s := &c.Sides[from]
 	c.number(p, from, &out)
+	if p.PartialHeader {
+		c.advance(p, from, at)
+		c.roundTrip(p, from, out.Analysis, false)
+		t.count(c, from, out.Analysis)
+		c.Last = at
+		return out
+	}
 	before, rested := s.tcp.nextSeq, c.atRest()
 	out.Analysis |= c.judge(p, from)
 	t.acknowledge(c, p, from, &out)
@@ -34,7 +41,7 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 	if p.Flags&packet.SYN != 0 {
 		c.options(p, from)
 	}
-	c.roundTrip(p, from)
+	c.roundTrip(p, from, out.Analysis, out.HasRTT)
 	s.measure(p, at)
 	c.record(p, from, out.Analysis)
 	t.count(c, from, out.Analysis)
@@ -160,9 +167,9 @@ func (t *Table) acknowledge(c *Conn, p *packet.Packet, from Direction, out *Segm
 	}
 	f, s := &c.Sides[from].tcp, &c.Sides[from.Other()]
 	var a arrival
-	if s.tcp.control.end != 0 && !after(s.tcp.control.end, p.Ack) {
+	if s.tcp.awaiting && !after(s.tcp.control.end, p.Ack) {
 		a.add(&s.tcp.control, p.Ack)
-		s.tcp.control = unacked{}
+		s.tcp.awaiting = false
 	}
 	if w := s.work; w != nil {
 		w.acked(p.Ack, &a)
@@ -198,10 +205,8 @@ func (t *Table) payload(c *Conn, p *packet.Packet, from Direction, at Moment, be
 			t.begin(&s.stream, start)
 		}
 	}
-	end := start + length
-	probe := out.Analysis.Has(KeepAlive | ZeroWindowProbe)
-	if length == 0 || probe {
-		t.controls(s, p, end, probe)
+	if length == 0 || out.Analysis.Has(KeepAlive|ZeroWindowProbe) {
+		t.controls(s, p)
 		if s.tcp.last.same(p) {
 			s.Duplicated++
 			out.Analysis |= Duplicated
@@ -239,16 +244,16 @@ func (*tcpState) end(p *packet.Packet) uint32 {
 }
 
 // controls remembers a SYN, FIN or probe until it is acknowledged.
-func (t *Table) controls(s *Side, p *packet.Packet, end uint32, probe bool) {
-	if !probe && p.Flags&(packet.SYN|packet.FIN) == 0 {
+func (t *Table) controls(s *Side, p *packet.Packet) {
+	if p.SegmentLength == 0 && p.Flags&(packet.SYN|packet.FIN) == 0 {
 		return
 	}
-	u := unacked{time: p.Time, end: s.tcp.end(p), probe: true}
+	u := unacked{time: p.Time, end: s.tcp.end(p), control: true}
 	switch {
 	case s.work != nil:
 		t.sent(s.work, u)
-	case s.tcp.control.end == 0:
-		s.tcp.control = u
+	case !s.tcp.awaiting:
+		s.tcp.awaiting, s.tcp.control = true, u
 	}
 }
 

@@ -69,6 +69,7 @@ type Conn struct {
 	sawClient bool // payload from the client, as known when it passed
 	sawOther  bool // payload from anybody else
 	handshake bool // the client acknowledged the SYN-ACK
+	rttShown  bool // tshark shows the IRTT with some packet
 	turn      Direction
 	spoken    bool // turn is valid: payload was seen
 	lastSYN   pcap.Timestamp
@@ -236,7 +237,12 @@ func (c *Conn) Shook(from Direction, messageType uint8) bool {
 }
 
 // Count returns how many segments of this side have the class; a is one bit.
-func (s *Side) Count(a Analysis) uint32 { return s.counts[a.index()] }
+func (s *Side) Count(a Analysis) uint32 {
+	if a == 0 || a > lastClass {
+		return 0
+	}
+	return s.counts[a.index()]
+}
 
 // Retransmissions returns what tshark counts as tcp.analysis.retransmission:
 // plain, fast and spurious ones.

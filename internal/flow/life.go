@@ -107,12 +107,10 @@ func (t *Table) end(c *Conn, why Reason) {
 // count adds a segment to the totals.
 func (t *Table) count(c *Conn, from Direction, a Analysis) {
 	t.counters.Packets++
-	tshark := a & (lastClass<<1 - 1)
-	for tshark != 0 {
-		i := tshark.index()
+	for a &= tshark; a != 0; a &= a - 1 {
+		i := a.index()
 		t.tally[i]++
 		c.Sides[from].counts[i]++
-		tshark &= tshark - 1
 	}
 }
 
@@ -145,7 +143,7 @@ func (t *Table) countStream(c *Conn) {
 	add(&n.MidstreamStreams, c.Midstream())
 	add(&n.ClientHelloNoServerHelloStreams,
 		(c.Shook(0, clientHello) || c.Shook(1, clientHello)) && !c.Shook(0, serverHello) && !c.Shook(1, serverHello))
-	if c.IRTT != 0 {
+	if c.rttShown {
 		t.irtt.add(c.IRTT, t.random)
 	}
 }

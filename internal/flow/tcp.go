@@ -31,7 +31,8 @@ type tcpState struct {
 	sackRun   uint16 // ACKs with SACK blocks since the acknowledgement advanced
 	zeroSince pcap.Timestamp
 	last      fingerprint
-	control   unacked // the oldest SYN or FIN that waits for its acknowledgement; end 0: none
+	awaiting  bool    // control is waiting
+	control   unacked // the oldest SYN or FIN that waits for its acknowledgement
 }
 
 const (
@@ -189,8 +190,9 @@ func (c *Conn) options(p *packet.Packet, from Direction) {
 }
 
 // roundTrip measures the initial round trip from the last SYN to the first
-// ACK, whichever side sends that.
-func (c *Conn) roundTrip(p *packet.Packet, from Direction) {
+// ACK, whichever side sends that. tshark shows it with segments that it has
+// anything else to say about, and only then it is counted.
+func (c *Conn) roundTrip(p *packet.Packet, from Direction, a Analysis, acked bool) {
 	f := &c.Sides[from].tcp
 	switch p.Flags & (packet.SYN | packet.ACK) {
 	case packet.SYN, packet.SYN | packet.ACK:
@@ -203,5 +205,8 @@ func (c *Conn) roundTrip(p *packet.Packet, from Direction) {
 			c.IRTT = p.Time.Sub(c.lastSYN)
 		}
 		f.firstAck = false
+	}
+	if c.IRTT != 0 && (acked || p.SegmentLength > 0 || a&tshark != 0) {
+		c.rttShown = true
 	}
 }

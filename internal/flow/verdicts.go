@@ -34,6 +34,7 @@ const (
 
 	lastClass = ReusedPorts
 	classes   = 15
+	tshark    = lastClass<<1 - 1 // all of them
 )
 
 // Retransmissions are the classes that tshark shows as
@@ -43,10 +44,5 @@ const Retransmissions = Retransmission | FastRetransmission | SpuriousRetransmis
 // Has reports whether a holds any of the given classes.
 func (a Analysis) Has(any Analysis) bool { return a&any != 0 }
 
-// index returns the place of the one bit in a, which must be a tshark class.
-func (a Analysis) index() int {
-	if a == 0 || a > lastClass {
-		return 0
-	}
-	return bits.TrailingZeros32(uint32(a))
-}
+// index returns the place of the lowest bit of a, which must be a tshark class.
+func (a Analysis) index() int { return min(bits.TrailingZeros32(uint32(a)), classes-1) }

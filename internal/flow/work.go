@@ -22,11 +22,11 @@ type work struct {
 
 // unacked is a segment whose acknowledgement is awaited.
 type unacked struct {
-	time   pcap.Timestamp
-	end    uint32
-	size   uint16 // of the payload, at most 65,535
-	resent bool   // sent more than once: its acknowledgement measures nothing (Karn)
-	probe  bool   // one byte of a keep-alive or zero-window probe
+	time    pcap.Timestamp
+	end     uint32
+	size    uint16 // of the payload, at most 65,535
+	resent  bool   // sent more than once: its acknowledgement measures nothing (Karn)
+	control bool   // no payload, or the one byte of a keep-alive or zero-window probe
 }
 
 // A hole is a range of sequence numbers that was jumped over.
@@ -171,7 +171,7 @@ func (a *arrival) add(u *unacked, ack uint32) {
 	if !a.found {
 		a.sentAt = u.time
 	}
-	a.clean = !a.found && !u.resent && !u.probe
+	a.clean = !a.found && !u.resent && !u.control
 	a.found = true
 }
 
