@@ -87,11 +87,10 @@ func (s *Server) createCapture(r *request) *answer {
 // same.
 func (s *Server) created() time.Time {
 	t := time.Now().UTC().Truncate(time.Millisecond)
-	for _, other := range s.sessions {
-		if !other.Created.Before(t) {
-			t = other.Created.Add(time.Millisecond)
-		}
+	if !t.After(s.last) {
+		t = s.last.Add(time.Millisecond)
 	}
+	s.last = t
 	return t
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func (s *Server) listCaptures(r *request) *answer {
 		return missing(watcher)
 	}
 	value := []json.RawMessage{}
-	for _, key := range slices.Sorted(mapKeys(s.sessions)) {
+	for _, key := range slices.Sorted(maps.Keys(s.sessions)) {
 		if sess := s.sessions[key]; strings.EqualFold(sess.Watcher, watcher) {
 			value = append(value, s.captureModel(sess))
 		}

@@ -56,6 +56,7 @@ type Server struct {
 	sessions   map[string]*session // by ID in lower case
 	operations map[string]*operation
 	etags      map[string]string // by watcher ID in lower case
+	last       time.Time         // when the last session was created
 }
 
 // NewServer returns a server for the world. Without an agent, sessions run by
@@ -257,35 +258,34 @@ func (s *Server) answer(r *http.Request, body []byte, f *Fault) *answer {
 }
 
 // routes are what the local ARM knows. Handlers run with the lock held.
-var routes map[string]map[string]func(*Server, *request) *answer
-
-func init() {
-	type methods = map[string]func(*Server, *request) *answer
-	const (
-		vm      = "microsoft.compute/virtualmachines"
-		set     = "microsoft.compute/virtualmachinescalesets"
-		watcher = "microsoft.network/networkwatchers"
-	)
-	routes = map[string]methods{
-		"group " + vm:                                                   {"GET": (*Server).listVMs},
-		"group " + vm + "/*":                                            {"GET": (*Server).readVM},
-		"group " + set + "/*":                                           {"GET": (*Server).readScaleSet},
-		"group " + set + "/*/virtualmachines":                           {"GET": (*Server).listInstances},
-		"group " + set + "/*/virtualmachines/*":                         {"GET": (*Server).readInstance},
-		"group " + set + "/*/virtualmachines/*/networkinterfaces":       {"GET": (*Server).listInstanceInterfaces},
-		"group microsoft.network/networkinterfaces/*":                   {"GET": (*Server).readInterface},
-		"group microsoft.storage/storageaccounts/*":                     {"GET": (*Server).readStorage},
-		"subscription " + watcher:                                       {"GET": (*Server).listWatchers},
-		"group " + watcher:                                              {"GET": (*Server).listWatchers},
-		"group " + watcher + "/*":                                       {"GET": (*Server).readWatcher},
-		"group " + watcher + "/*/packetcaptures":                        {"GET": (*Server).listCaptures},
-		"group " + watcher + "/*/packetcaptures/*":                      {"GET": (*Server).readCapture, "PUT": (*Server).createCapture, "DELETE": (*Server).deleteCapture},
-		"group " + watcher + "/*/packetcaptures/*/stop":                 {"POST": (*Server).stopCapture},
-		"group " + watcher + "/*/packetcaptures/*/querystatus":          {"POST": (*Server).queryCapture},
-		"subscription microsoft.network/locations/*/operations/*":       {"GET": (*Server).readOperation},
-		"subscription microsoft.network/locations/*/operationresults/*": {"GET": (*Server).readOperationResult},
-	}
+var routes = map[string]methods{
+	"group " + pathVM:                                                  {"GET": (*Server).listVMs},
+	"group " + pathVM + "/*":                                           {"GET": (*Server).readVM},
+	"group " + pathScaleSet + "/*":                                     {"GET": (*Server).readScaleSet},
+	"group " + pathScaleSet + "/*/virtualmachines":                     {"GET": (*Server).listInstances},
+	"group " + pathScaleSet + "/*/virtualmachines/*":                   {"GET": (*Server).readInstance},
+	"group " + pathScaleSet + "/*/virtualmachines/*/networkinterfaces": {"GET": (*Server).listInstanceInterfaces},
+	"group microsoft.network/networkinterfaces/*":                      {"GET": (*Server).readInterface},
+	"group microsoft.storage/storageaccounts/*":                        {"GET": (*Server).readStorage},
+	"subscription " + pathWatcher:                                      {"GET": (*Server).listWatchers},
+	"group " + pathWatcher:                                             {"GET": (*Server).listWatchers},
+	"group " + pathWatcher + "/*":                                      {"GET": (*Server).readWatcher},
+	"group " + pathWatcher + "/*/packetcaptures":                       {"GET": (*Server).listCaptures},
+	"group " + pathWatcher + "/*/packetcaptures/*":                     {"GET": (*Server).readCapture, "PUT": (*Server).createCapture, "DELETE": (*Server).deleteCapture},
+	"group " + pathWatcher + "/*/packetcaptures/*/stop":                {"POST": (*Server).stopCapture},
+	"group " + pathWatcher + "/*/packetcaptures/*/querystatus":         {"POST": (*Server).queryCapture},
+	"subscription microsoft.network/locations/*/operations/*":          {"GET": (*Server).readOperation},
+	"subscription microsoft.network/locations/*/operationresults/*":    {"GET": (*Server).readOperationResult},
 }
+
+// methods are a route's handlers by HTTP method.
+type methods map[string]func(*Server, *request) *answer
+
+const (
+	pathVM       = "microsoft.compute/virtualmachines"
+	pathScaleSet = "microsoft.compute/virtualmachinescalesets"
+	pathWatcher  = "microsoft.network/networkwatchers"
+)
 
 // An answer is what goes back.
 type answer struct {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -211,11 +209,11 @@ func (s *Server) deleteCapture(r *request) *answer {
 		}
 		return &answer{status: http.StatusNoContent}
 	}
-	before := sess.state()
 	sess.setState(armnetwork.ProvisioningStateDeleting)
 	s.touch(sess.Watcher)
 	op := s.begin(r, sess, func() error {
-		err := error(nil)
+		<-sess.ready
+		var err error
 		if f := r.fault.FailOperation; f != "" {
 			err = errors.New(f)
 		} else {
@@ -224,7 +222,10 @@ func (s *Server) deleteCapture(r *request) *answer {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err != nil {
-			sess.setState(before)
+			sess.setState(armnetwork.ProvisioningStateSucceeded)
+			if sess.Status == armnetwork.PcStatusError {
+				sess.setState(armnetwork.ProvisioningStateFailed)
+			}
 			return err
 		}
 		delete(s.sessions, strings.ToLower(sess.ID))
@@ -268,18 +269,3 @@ func (sess *session) status() json.RawMessage {
 	b, _ := json.Marshal(doc)
 	return b
 }
-
-// Sessions returns what each session is, for a person to look at: its name,
-// state, provisioning state and the bytes captured.
-func (s *Server) Sessions() iter.Seq[string] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var lines []string
-	for _, key := range slices.Sorted(maps.Keys(s.sessions)) {
-		sess := s.sessions[key]
-		lines = append(lines, fmt.Sprintf("%s %s %s %d", lastName(sess.ID), sess.Status, sess.state(), sess.Bytes))
-	}
-	return slices.Values(lines)
-}
-
-func mapKeys[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -62,7 +63,7 @@ func (s *Server) save() {
 		return
 	}
 	var state saved
-	for _, key := range slices.Sorted(mapKeys(s.sessions)) {
+	for _, key := range slices.Sorted(maps.Keys(s.sessions)) {
 		state.Sessions = append(state.Sessions, s.sessions[key])
 	}
 	doc, err := json.MarshalIndent(state, "", "  ")
