@@ -90,8 +90,8 @@ func (d *Decoder) ipv6(c *cursor, p *Packet) header {
 		p.forgetTransport()
 	}
 	payload := int(be16(h[4:]))
-	if payload == 0 {
-		payload = c.wire - 40 // segmentation offload, or a jumbogram
+	if n := c.wire - 40; payload == 0 && n > 0xffff {
+		payload = n // a jumbogram (RFC 2675), or a segment that the card was to cut up
 	}
 	p.IPVersion = 6
 	p.TTL = h[7]

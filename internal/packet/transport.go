@@ -53,11 +53,11 @@ func (c *cursor) tcp(p *Packet) header {
 	p.Flags = TCPFlags(be16(h[12:]) & 0x0fff)
 	p.Window = be16(h[14:])
 	length := int(h[12]>>4) * 4
+	p.SegmentLength = max(0, c.wire-length)
 	if length < 20 || length > c.wire {
 		p.PartialHeader = true
 		return headerBad
 	}
-	p.SegmentLength = c.wire - length
 	p.PartialHeader = len(h) < 20
 	if len(h) > 20 {
 		p.tcpOptions(h[20:min(length, len(h))])

@@ -136,6 +136,7 @@ func (c *cursor) l2tp() header {
 	}
 	length := 6
 	if flags&hasLength != 0 {
+		c.limit(int(be16(c.data[2:])))
 		length += 2
 	}
 	if flags&hasSequence != 0 {
