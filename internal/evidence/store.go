@@ -17,6 +17,9 @@ var (
 	// ErrChanged: the file is not the one that was opened any more. Whoever
 	// overwrites evidence gets a finding, not a silent second reading.
 	ErrChanged = errors.New("file changed while it was read")
+	// ErrHeld: a legal hold, or a retention policy that is not over, keeps the
+	// file. It goes away by itself or by a person, not by trying harder.
+	ErrHeld = errors.New("file is under a hold or a retention policy")
 )
 
 // A Landing is where captures arrive: a container that the capture agents may
@@ -49,7 +52,8 @@ type Vault interface {
 	Open(ctx context.Context, name string) (File, error)
 	// List yields the files whose names begin with prefix.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
-	// Delete removes the file. Who may, and when, is retention's to say.
+	// Delete removes the version that etag names: ErrChanged, ErrNotFound,
+	// ErrHeld. Who may, and when, is retention's to say.
 	Delete(ctx context.Context, name, etag string) error
 }
 

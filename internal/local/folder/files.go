@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 )
@@ -89,7 +90,7 @@ func (s *Files) put(ctx context.Context, verb, name string, content io.Reader, t
 		}
 		return evidence.Info{}, fmt.Errorf("%s file %q: %w", verb, name, err)
 	}
-	info.Tags = tags
+	info.Tags = maps.Clone(tags)
 	return info, nil
 }
 
