@@ -54,7 +54,7 @@ func (s *Starter) Start(ctx context.Context, a *alert.Alert, traceparent string)
 	if a.Condition == alert.Resolved {
 		return s.resolve(ctx, a, now)
 	}
-	d := s.Policy.Decide(a, now)
+	d := s.Policy.Decide(*a, now)
 	r := Result{Incident: IncidentID(a.ID), Profile: d.Profile, Refused: d.Refused}
 	if len(d.Allowed) == 0 {
 		return r, nil
@@ -168,6 +168,7 @@ func (s *Starter) stop(ctx context.Context, c Case, reason string) (Case, error)
 		return c, fmt.Errorf("stop capture %s: %w", c.ID, err)
 	}
 	failpoint.Here("capture-stopped")
+	s.Log.InfoContext(ctx, "capture stopped", "incident", c.Incident, "capture", c.ID, "target", c.Target, "reason", reason)
 	now := s.Now().UTC()
 	return s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
 		if !c.StopAsked.IsZero() {
@@ -175,7 +176,6 @@ func (s *Starter) stop(ctx context.Context, c Case, reason string) (Case, error)
 		}
 		c.StopAsked = now
 		c.Note(now, "asked to stop: %s", reason)
-		s.Log.InfoContext(ctx, "capture stopped", "incident", c.Incident, "capture", c.ID, "target", c.Target, "reason", reason)
 		return nil
 	})
 }
@@ -219,10 +219,10 @@ func (s *Starter) Begin(ctx context.Context, c Case) (Case, error) {
 // qualify says why a machine cannot be captured on, in words that say what to
 // do; or else where its captures land.
 func (s *Starter) qualify(m Machine, c Case) (storageID, blocker string) {
-	if refusal := s.Policy.CheckMachine(m.Tags, m.Region); refusal != nil {
-		return "", refusal.Message
-	}
+	landing, refusal := s.Policy.CheckMachine(m.Tags, m.Region)
 	switch {
+	case refusal != nil:
+		return "", refusal.Message
 	case m.ManagedBy != "":
 		return "", fmt.Sprintf("the machine is managed by %s, which does not allow the Network Watcher agent; on AKS use Retina", m.ManagedBy)
 	case m.Type == AzureVM && m.Power != "" && m.Power != "running":
@@ -234,7 +234,7 @@ func (s *Starter) qualify(m Machine, c Case) (storageID, blocker string) {
 	case c.TargetType == AzureVMSS && len(c.Instances) == 0:
 		return "", "capturing on scale sets needs a list of instances, and none is known"
 	}
-	return s.Policy.Landing[m.Region].String(), ""
+	return landing.String(), ""
 }
 
 // adopt records a session that runs.

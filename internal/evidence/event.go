@@ -68,7 +68,7 @@ type gridEvent struct {
 		URL           string `json:"url"`
 		Sequencer     string `json:"sequencer"`
 	} `json:"data"`
-	SpecVersion string `json:"specversion"`
+	SpecVersion string `json:"specversion,omitempty"`
 }
 
 // ParseEvents reads the BlobCreated events of a message. Only files in the
@@ -165,4 +165,33 @@ func quote(s string) string {
 		s = s[:80]
 	}
 	return fmt.Sprintf("%+q", s)
+}
+
+// At returns what is known of the file at a session's storage path; false if
+// the path is in no landing container of the policy, or names a folder.
+func At(storagePath string, landing map[string]resourceid.ID) (Landed, bool) {
+	u, err := url.Parse(storagePath)
+	if err != nil || u.Scheme != "https" {
+		return Landed{}, false
+	}
+	name, ok := strings.CutPrefix(u.Path, "/"+Container+"/")
+	if !ok || !strings.HasSuffix(strings.ToLower(name), ".cap") {
+		return Landed{}, false
+	}
+	for _, id := range landing {
+		if strings.HasPrefix(strings.ToLower(u.Host), strings.ToLower(id.Name())+blobHost) {
+			return Landed{Account: id, Name: name}, true
+		}
+	}
+	return Landed{}, false
+}
+
+// Event returns the event that Event Grid would have sent.
+func (l Landed) Event() ([]byte, error) {
+	e := gridEvent{
+		ID: "recovered-" + l.ETag, Topic: l.Account.String(), EventType: "Microsoft.Storage.BlobCreated", EventTime: l.At.UTC(),
+		Subject: "/blobServices/default/containers/" + Container + "/blobs/" + l.Name,
+	}
+	e.Data.API, e.Data.ETag, e.Data.ContentLength, e.Data.URL = "PutBlockList", l.ETag, l.Bytes, l.URL()
+	return json.Marshal(e)
 }

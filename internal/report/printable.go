@@ -47,3 +47,16 @@ func writeEscape(b *strings.Builder, r rune) {
 	}
 	b.WriteByte('}')
 }
+
+// printableText is printable for sentences of ours that quote names: longer,
+// and as harmless.
+func printableText(s string) string {
+	var b strings.Builder
+	for word := range strings.FieldsSeq(s) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(printable(word))
+	}
+	return b.String()
+}

@@ -4,7 +4,10 @@ package report
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
@@ -36,3 +39,20 @@ func JSON(w io.Writer, all ...*analysis.Analysis) error {
 	}
 	return enc.Encode(all)
 }
+
+// maxDocument is above what any analysis of ours comes to.
+const maxDocument = 64 << 20
+
+// ReadJSON reads one analysis that JSON wrote.
+func ReadJSON(r io.Reader) (*analysis.Analysis, error) {
+	a := &analysis.Analysis{}
+	if err := json.NewDecoder(io.LimitReader(r, maxDocument)).Decode(a); err != nil {
+		return nil, fmt.Errorf("read analysis: %w", err)
+	}
+	if a.Schema != analysis.Schema {
+		return nil, fmt.Errorf("read analysis: schema is %q, want %q", a.Schema, analysis.Schema)
+	}
+	return a, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden"
+	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/internal/config"
+	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/local/loop"
+	"github.com/pcapwarden/pcapwarden/internal/local/scenario"
+	"github.com/pcapwarden/pcapwarden/internal/report"
+)
+
+// marker is in a directory that local runs may empty.
+const marker = ".pcapwarden-local"
+
+func local(ctx context.Context, e environment, args []string) int {
+	flags := flag.NewFlagSet("pcapwarden local", flag.ContinueOnError)
+	flags.SetOutput(e.stderr)
+	names := []string{}
+	for _, s := range scenario.All() {
+		names = append(names, s.Name)
+	}
+	flags.Usage = func() {
+		fmt.Fprint(e.stderr, "usage: pcapwarden local [FLAGS]\n\nPlays the whole loop on this machine, on real packets where it may.\n\nScenarios:\n")
+		for _, s := range scenario.All() {
+			fmt.Fprintf(e.stderr, "  %-16s %s\n", s.Name, s.Summary)
+		}
+		fmt.Fprint(e.stderr, "  all              each of them\n\nFlags:\n")
+		flags.PrintDefaults()
+	}
+	which := choice{"partner-tls", append(names, "all")}
+	flags.Var(&which, "scenario", "`NAME` of the scenario")
+	out := flags.String("out", ".local", "`DIR` for all that the run leaves behind")
+	app := flags.String("app", "", "`DIR` of an app laid out for deployment; default: this program's own")
+	rest, err := parse(flags, args)
+	if err != nil {
+		return usageCode(err)
+	}
+	if len(rest) > 0 {
+		fmt.Fprintf(e.stderr, "pcapwarden local: %q is too much; the scenario is named with --scenario\n", rest[0])
+		return exitUsage
+	}
+	if err := clean(*out); err != nil {
+		fmt.Fprintf(e.stderr, "pcapwarden local: %v\n", err)
+		return exitError
+	}
+	if *app == "" {
+		program, err := os.Executable()
+		if err == nil {
+			*app = filepath.Join(*out, "app")
+			err = loop.Stage(pcapwarden.App, program, *app)
+		}
+		if err != nil {
+			fmt.Fprintf(e.stderr, "pcapwarden local: %v\n", err)
+			return exitError
+		}
+	}
+	code := exitOK
+	for _, s := range scenario.All() {
+		if which.value != "all" && which.value != s.Name {
+			continue
+		}
+		if err := playScenario(ctx, e, s, *out, *app); err != nil {
+			fmt.Fprintf(e.stderr, "pcapwarden local: %s: %v\n", s.Name, err)
+			fmt.Fprintf(e.stderr, "The log is %s.\n", filepath.Join(*out, "log.jsonl"))
+			code = exitError
+			if ctx.Err() != nil {
+				return 130
+			}
+		}
+	}
+	return code
+}
+
+// clean empties the directory of an earlier run. One that a run did not make
+// is left alone.
+func clean(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(dir, marker)); err != nil {
+			return fmt.Errorf("%s is not empty, and not from an earlier run; name another directory with --out", dir)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, marker), []byte("made by pcapwarden local, which may delete this directory\n"), 0o600)
+}
+
+func playScenario(ctx context.Context, e environment, s scenario.Scenario, dir, app string) error {
+	fmt.Fprintf(e.stdout, "%s\n%s\n\n", s.Name, report.Wrap(s.Summary, 78, ""))
+	show := newSteps(e.stdout)
+	outcomes, err := loop.Run(ctx, loop.Options{
+		Scenario: s, Dir: dir, App: app, Settings: overrides(e.getenv), Show: show.step,
+		OpenLedger:   func(setting string) (ledger.Store, error) { return openLedger(setting, nil) },
+		OpenFiles:    func(setting string) (loop.Files, error) { return openFiles(setting, nil) },
+		OpenQueue:    func(setting string) (incident.Queue, error) { return openQueue(setting, nil) },
+		OpenReceiver: openReceiver,
+	})
+	show.done()
+	if err != nil {
+		return err
+	}
+	var wrong []string
+	for _, o := range outcomes {
+		fmt.Fprintln(e.stdout)
+		if len(o.Case.Files) == 0 {
+			fmt.Fprintf(e.stdout, "%s: capture %s: %s\n", o.Machine, o.Case.State, o.Case.Reason)
+			wrong = append(wrong, o.Machine)
+			continue
+		}
+		f := o.Case.Files[0]
+		fmt.Fprintf(e.stdout, "%-9s %s, culprit %s\n", "Verdict", f.Cause, f.Culprit)
+		fmt.Fprintf(e.stdout, "%-9s %s, %s\n", "Machine", o.Machine, o.Role)
+		if summary := summaryOf(filepath.Join(dir, "reports", f.Analysis)); summary != "" {
+			fmt.Fprintln(e.stdout, report.Wrap(summary, 78, "          "))
+		}
+		fmt.Fprintf(e.stdout, "%-9s %s\n", "Message", messageFile(dir, f.MessageID))
+		fmt.Fprintf(e.stdout, "%-9s %s\n", "Report", filepath.Join(dir, "reports", f.Report))
+		if !o.Matches {
+			wrong = append(wrong, o.Machine)
+		}
+	}
+	fmt.Fprintln(e.stdout)
+	if len(wrong) > 0 {
+		return fmt.Errorf("the verdict on %s is not what happened", strings.Join(wrong, ", "))
+	}
+	return nil
+}
+
+// overrides are the settings of a local run that the environment gives: the
+// same names point it at emulators.
+func overrides(getenv func(string) string) map[string]string {
+	all := map[string]string{}
+	for _, s := range config.Settings {
+		if v := getenv(s.Name); v != "" {
+			all[s.Name] = v
+		}
+	}
+	return all
+}
+
+func summaryOf(analysisFile string) string {
+	a, err := readAnalysis(analysisFile)
+	if err != nil {
+		return ""
+	}
+	return a.Verdict.Summary
+}
+
+func readAnalysis(name string) (*analysis.Analysis, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return report.ReadJSON(f)
+}
+
+// messageFile finds the message among the files of the incident folder.
+func messageFile(dir, id string) string {
+	found, err := filepath.Glob(filepath.Join(dir, "incidents", "*.json"))
+	if err != nil {
+		return id
+	}
+	for _, name := range found {
+		if strings.Contains(name, id) {
+			return name
+		}
+		text, err := os.ReadFile(name)
+		if err == nil && strings.Contains(string(text), `"id":"`+id+`"`) {
+			return name
+		}
+	}
+	return id + " on the incident queue"
+}
+
+// steps prints what happens, and on a terminal how long it has taken.
+type steps struct {
+	out   io.Writer
+	began time.Time
+}
+
+func newSteps(out io.Writer) *steps { return &steps{out: out, began: time.Now()} }
+
+func (s *steps) step(st loop.Step) {
+	mark := " "
+	if st.Warn {
+		mark = "!"
+	}
+	head := fmt.Sprintf("%s%6.1f s  %-8s ", mark, st.At.Seconds(), st.Who)
+	text := report.Wrap(st.What, 79, strings.Repeat(" ", len(head)))
+	fmt.Fprintln(s.out, head+strings.TrimLeft(text, " "))
+}
+
+func (s *steps) done() {}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
+	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
+	"github.com/pcapwarden/pcapwarden/functions/startcaptures"
+	"github.com/pcapwarden/pcapwarden/functions/sweepcaptures"
+	"github.com/pcapwarden/pcapwarden/internal/azure/arm"
+	"github.com/pcapwarden/pcapwarden/internal/azure/credential"
+	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/config"
+	"github.com/pcapwarden/pcapwarden/internal/customhandler"
+	"github.com/pcapwarden/pcapwarden/internal/evidence"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/policy"
+)
+
+// unclaimed is how long a file waits for the case that explains it. The case
+// is recorded within a moment of the start, the file comes when a capture is
+// over: who waits here has met a start that died half-way, which the next
+// sweep mends, or a file that is not ours.
+const unclaimed = 10 * time.Second
+
+// wire builds the functions out of the settings. It is the only place that
+// names both Azure and the domain.
+func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhandler.Function, error) {
+	cred, err := identity(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pol, err := loadPolicy(ctx, cfg.Policy, cred)
+	if err != nil {
+		return nil, err
+	}
+	watcher, err := arm.NewWatcher(cred, arm.Options{Endpoint: cfg.ARMEndpoint, ApplicationID: "pcapwarden"})
+	if err != nil {
+		return nil, err
+	}
+	var mistakes []error
+	records, err := openLedger(cfg.Records, cred)
+	mistakes = append(mistakes, named("PCAPWARDEN_RECORDS", err))
+	vault, err := openFiles(cfg.Vault, cred)
+	mistakes = append(mistakes, named("PCAPWARDEN_VAULT", err))
+	reports, err := openFiles(cfg.Reports, cred)
+	mistakes = append(mistakes, named("PCAPWARDEN_REPORTS", err))
+	incidents, err := openQueue(cfg.IncidentQueue, cred)
+	mistakes = append(mistakes, named("PCAPWARDEN_INCIDENT_QUEUE", err))
+	events, err := openQueue(cfg.LandedQueue, cred)
+	mistakes = append(mistakes, named("PCAPWARDEN_LANDED_QUEUE", err))
+	if err := errors.Join(mistakes...); err != nil {
+		return nil, err
+	}
+	landing := landings(cfg.Landing, cred)
+	ledger := capture.NewLedger(records)
+	source := appID(os.Getenv)
+	starter := &capture.Starter{
+		Watcher: watcher, Ledger: ledger, Policy: pol, Notify: notify(incidents, source), Now: time.Now, Log: log,
+	}
+	sweeper := &capture.Sweeper{Starter: starter, Recover: recoverFile(pol, landing, events)}
+	analyzer := &analyzecapture.Analyzer{
+		Ledger: ledger, Policy: pol, Landing: landing, Vault: vault, Reports: reports, Incidents: incidents,
+		Source: source, Version: buildVersion(), Now: time.Now, Log: log, Unclaimed: unclaimed,
+	}
+	return []customhandler.Function{
+		startcaptures.New(starter),
+		sweepcaptures.New(sweeper, log),
+		analyzecapture.New(analyzer),
+	}, nil
+}
+
+func named(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", setting, err)
+}
+
+// localToken is for the local ARM, which asks for some token.
+const localToken = "local-run"
+
+// identity is who the app is towards Azure.
+func identity(cfg config.Config) (azcore.TokenCredential, error) {
+	if cfg.Credential == "local" {
+		return credential.Loopback(cfg.ARMEndpoint, localToken)
+	}
+	return credential.New(cfg.Credential, cfg.ClientID)
+}
+
+// loadPolicy reads the policy from a file or a blob.
+func loadPolicy(ctx context.Context, where string, cred azcore.TokenCredential) (*policy.Policy, error) {
+	text, err := readPolicy(ctx, where, cred)
+	if err != nil {
+		return nil, fmt.Errorf("PCAPWARDEN_POLICY: %w", err)
+	}
+	p, err := policy.Load(text)
+	if err != nil {
+		return nil, fmt.Errorf("PCAPWARDEN_POLICY: the policy is not valid, nothing may be captured:\n%w", err)
+	}
+	return p, nil
+}
+
+// maxPolicy is above what policy.Load accepts, so that it is Load who says so.
+const maxPolicy = 1 << 20
+
+func readPolicy(ctx context.Context, where string, cred azcore.TokenCredential) ([]byte, error) {
+	if !strings.HasPrefix(where, "https://") {
+		return os.ReadFile(filepath.Clean(strings.TrimPrefix(where, "file:")))
+	}
+	cut := strings.LastIndexByte(where, '/')
+	container, err := openFiles(where[:cut], cred)
+	if err != nil {
+		return nil, err
+	}
+	f, err := container.Open(ctx, where[cut+1:])
+	if err != nil {
+		return nil, err
+	}
+	r, err := f.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.LimitReader(r, maxPolicy))
+}
+
+// landings opens the landing container of an account, once.
+func landings(setting string, cred azcore.TokenCredential) func(account string) (evidence.Landing, error) {
+	var mu sync.Mutex
+	open := map[string]files{}
+	return func(account string) (evidence.Landing, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		where := strings.ReplaceAll(setting, "{account}", strings.ToLower(account))
+		if f, ok := open[where]; ok {
+			return f, nil
+		}
+		f, err := openFiles(where, cred)
+		if err != nil {
+			return nil, fmt.Errorf("PCAPWARDEN_LANDING: %w", err)
+		}
+		open[where] = f
+		return f, nil
+	}
+}
+
+// notify tells a person that a capture will not come.
+func notify(q incident.Queue, source string) capture.Notify {
+	return func(ctx context.Context, c capture.Case, title, reason string) error {
+		m, err := incident.Notice(incident.Origin{
+			Source: source, Version: buildVersion(), Incident: c.Incident, Case: c.ID,
+			Alert: c.Alert.ID, AlertRule: c.Alert.Rule, Profile: c.Profile, Owner: c.Approval.Owner,
+			Target: c.Target, Region: c.Region, TraceParent: c.TraceParent,
+		}, incident.TypeFailed, title, reason, finding.Medium, time.Now())
+		if err != nil {
+			return err
+		}
+		return q.Send(ctx, m)
+	}
+}
+
+// recoverFile raises the event of a file that landed without one.
+func recoverFile(pol *policy.Policy, landing func(string) (evidence.Landing, error), events incident.Queue) func(context.Context, capture.Case) (bool, error) {
+	return func(ctx context.Context, c capture.Case) (bool, error) {
+		landed, ok := evidence.At(c.StoragePath, pol.Landing)
+		if !ok {
+			return false, nil
+		}
+		container, err := landing(landed.Account.Name())
+		if err != nil {
+			return false, err
+		}
+		f, err := container.Open(ctx, landed.Name)
+		if errors.Is(err, evidence.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		landed.ETag, landed.Bytes, landed.At = f.Info().ETag, f.Info().Bytes, f.Info().Modified
+		body, err := landed.Event()
+		if err != nil {
+			return false, err
+		}
+		return true, events.Send(ctx, incident.Message{
+			ID: c.ID + "-" + fmt.Sprint(time.Now().Unix()), CorrelationID: c.Incident,
+			Subject: "Microsoft.Storage.BlobCreated", ContentType: "application/json", Body: body,
+		})
+	}
+}
+
+// appID names the app in messages: its ARM ID in Azure.
+func appID(getenv func(string) string) string {
+	site, group := getenv("WEBSITE_SITE_NAME"), getenv("WEBSITE_RESOURCE_GROUP")
+	subscription, _, _ := strings.Cut(getenv("WEBSITE_OWNER_NAME"), "+")
+	if site == "" || group == "" || subscription == "" {
+		return "urn:pcapwarden:local"
+	}
+	return "/subscriptions/" + subscription + "/resourceGroups/" + group + "/providers/Microsoft.Web/sites/" + site
+}

@@ -1,0 +1,343 @@
+// Package loop plays the whole loop on one machine: an alert, a capture of
+// real packets, the file that lands, and the findings on the incident queue.
+// Everything but Azure itself is the real thing, the binary included.
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/evidence"
+	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/local/agent"
+	"github.com/pcapwarden/pcapwarden/internal/local/arm"
+	"github.com/pcapwarden/pcapwarden/internal/local/functionshost"
+	"github.com/pcapwarden/pcapwarden/internal/local/scenario"
+)
+
+// Files are the landing container, the vault or the reports.
+type Files interface {
+	evidence.Landing
+	evidence.Vault
+}
+
+// Options of a run.
+type Options struct {
+	Scenario scenario.Scenario
+	Dir      string // everything that the run leaves behind
+	App      string // laid out as for deployment
+	// Settings override the app's settings of a local run, which are folders
+	// below Dir; nil overrides nothing.
+	Settings map[string]string
+	// Show is told each step as it happens, from one goroutine at a time.
+	Show func(Step)
+
+	// Open the stores and queues that the settings name.
+	OpenLedger   func(setting string) (ledger.Store, error)
+	OpenFiles    func(setting string) (Files, error)
+	OpenQueue    func(setting string) (incident.Queue, error)
+	OpenReceiver func(setting string) (functionshost.Receiver, error)
+}
+
+// A Step is something that happened.
+type Step struct {
+	At   time.Duration // since the run began
+	Who  string        // "alert", "capture", "traffic", ...
+	What string
+	Warn bool // a person should look
+}
+
+// An Outcome is what came of one machine's capture.
+type Outcome struct {
+	Machine string // name
+	Role    string
+	Case    capture.Case
+	Matches bool // verdict and culprit are what the scenario expects
+}
+
+// patience is how long a scenario may take in all.
+const patience = 90 * time.Second
+
+// sweep is the schedule of a local run, as NCRONTAB: every two seconds.
+const sweep = "*/2 * * * * *"
+
+// Run plays a scenario from its alert to its message. When it returns nothing
+// of it is running, whatever the error.
+func Run(ctx context.Context, o Options) (_ []Outcome, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
+	defer cancel()
+	r := &run{options: o, began: time.Now(), settings: settings(o)}
+	defer func() {
+		err = errors.Join(err, r.close())
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+	}()
+	for _, start := range []func(context.Context) error{r.openLog, r.openStores, r.startMachines, r.startARM, r.startHost} {
+		if err := start(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.play(ctx)
+}
+
+type run struct {
+	options  Options
+	began    time.Time
+	settings map[string]string
+	log      *slog.Logger
+
+	ledger  *capture.Ledger
+	landing Files
+	events  incident.Queue
+	stage   *scenario.Stage
+	agent   *agent.Agent
+	arm     string // endpoint
+	host    *functionshost.Host
+	closers []func() error // in the order of opening
+}
+
+func (r *run) show(who, what string, args ...any) {
+	r.options.Show(Step{At: time.Since(r.began), Who: who, What: fmt.Sprintf(what, args...)})
+}
+
+func (r *run) warn(who, what string, args ...any) {
+	r.options.Show(Step{At: time.Since(r.began), Who: who, What: fmt.Sprintf(what, args...), Warn: true})
+}
+
+// close undoes everything, last first.
+func (r *run) close() error {
+	var errs []error
+	for len(r.closers) > 0 {
+		last := len(r.closers) - 1
+		errs = append(errs, r.closers[last]())
+		r.closers = r.closers[:last]
+	}
+	return errors.Join(errs...)
+}
+
+func (r *run) closeLater(f func() error) { r.closers = append(r.closers, f) }
+
+// settings are those of the app in a local run.
+func settings(o Options) map[string]string {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		dir = o.Dir
+	}
+	all := map[string]string{
+		"PCAPWARDEN_POLICY":            filepath.Join(dir, "policy.yaml"),
+		"PCAPWARDEN_LANDING":           "file:" + filepath.Join(dir, "landing"),
+		"PCAPWARDEN_RECORDS":           "file:" + filepath.Join(dir, "cases"),
+		"PCAPWARDEN_VAULT":             "file:" + filepath.Join(dir, "vault"),
+		"PCAPWARDEN_REPORTS":           "file:" + filepath.Join(dir, "reports"),
+		"PCAPWARDEN_INCIDENT_QUEUE":    "file:" + filepath.Join(dir, "incidents"),
+		"PCAPWARDEN_LANDED_QUEUE":      "file:" + filepath.Join(dir, "landed"),
+		"PCAPWARDEN_LANDED_QUEUE_NAME": "capture-landed",
+		"PCAPWARDEN_SWEEP_SCHEDULE":    sweep,
+		"PCAPWARDEN_CREDENTIAL":        "local",
+		"PCAPWARDEN_FUNCTION_TIMEOUT":  "1m",
+		"PCAPWARDEN_CLIENT_ID":         "",
+	}
+	for name, value := range o.Settings {
+		all[name] = value
+	}
+	return all
+}
+
+func (r *run) openLog(context.Context) error {
+	f, err := os.OpenFile(filepath.Join(r.options.Dir, "log.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	r.closeLater(f.Close)
+	r.log = slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return nil
+}
+
+func (r *run) openStores(ctx context.Context) error {
+	store, err := r.options.OpenLedger(r.settings["PCAPWARDEN_RECORDS"])
+	if err != nil {
+		return err
+	}
+	r.ledger = capture.NewLedger(store)
+	if r.landing, err = r.options.OpenFiles(r.settings["PCAPWARDEN_LANDING"]); err != nil {
+		return err
+	}
+	for _, name := range []string{"PCAPWARDEN_VAULT", "PCAPWARDEN_REPORTS"} { // emulators have to make theirs
+		if _, err := r.options.OpenFiles(r.settings[name]); err != nil {
+			return err
+		}
+	}
+	if r.events, err = r.options.OpenQueue(r.settings["PCAPWARDEN_LANDED_QUEUE"]); err != nil {
+		return err
+	}
+	return os.WriteFile(r.settings["PCAPWARDEN_POLICY"], r.options.Scenario.Policy(time.Now()), 0o600)
+}
+
+func (r *run) startMachines(ctx context.Context) error {
+	stage, err := r.options.Scenario.Stage(ctx)
+	if err != nil {
+		return err
+	}
+	r.stage = stage
+	r.closeLater(stage.Close)
+	r.show("packets", "%s", stage.Description)
+	r.agent = agent.New(agent.Options{Wire: stage.Wire, Land: r.land, Log: r.log})
+	r.closeLater(r.agent.Close)
+	return nil
+}
+
+func (r *run) startARM(ctx context.Context) error {
+	server, err := arm.NewServer(world(r.options.Scenario), r.agent, arm.Options{RetryAfter: time.Second, Log: r.log})
+	if err != nil {
+		return err
+	}
+	l, err := arm.Listen(0)
+	if err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(serving, l) }()
+	r.closeLater(func() error { stop(); return <-served })
+	r.arm = "http://" + l.Addr().String()
+	r.show("azure", "local Resource Manager on %s", r.arm)
+	return nil
+}
+
+func (r *run) startHost(ctx context.Context) error {
+	receiver, err := r.options.OpenReceiver(r.settings["PCAPWARDEN_LANDED_QUEUE"])
+	if err != nil {
+		return err
+	}
+	r.settings["PCAPWARDEN_ARM_ENDPOINT"] = r.arm
+	log := functionshost.LogEvents(r.log)
+	r.host, err = functionshost.Start(ctx, functionshost.Config{
+		AppDir:   r.options.App,
+		Settings: r.settings,
+		Queues:   map[string]functionshost.Receiver{r.settings["PCAPWARDEN_LANDED_QUEUE_NAME"]: receiver},
+		Observe: func(e functionshost.Event) {
+			log(e)
+			r.observe(e)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	r.closeLater(func() error { r.host.Close(); return nil })
+	return nil
+}
+
+// observe shows what a person should know of the host's doings.
+func (r *run) observe(e functionshost.Event) {
+	switch {
+	case e.Kind == functionshost.HandlerReady:
+		r.show("host", "handler ready: %s", e.Text)
+	case e.Kind == functionshost.HandlerExited, e.Kind == functionshost.HostStopped,
+		e.Kind == functionshost.InvocationFailed, e.Kind == functionshost.MessageDeadLettered,
+		e.Kind == functionshost.ListenerTrouble:
+		r.warn("host", "%s: %s %s", e.Kind, e.Function, e.Text)
+	case e.Kind == functionshost.HandlerLine && e.Level >= slog.LevelError:
+		r.warn("handler", "%s", e.Text)
+	}
+}
+
+// world is the scenario's Azure.
+func world(s scenario.Scenario) arm.World {
+	w := arm.World{
+		Watchers: []arm.NetworkWatcher{{
+			ID:     "/subscriptions/" + s.Subscription + "/resourceGroups/NetworkWatcherRG/providers/Microsoft.Network/networkWatchers/NetworkWatcher_" + s.Region,
+			Region: s.Region,
+		}},
+		Storage: []arm.StorageAccount{{ID: s.Landing.ID, Region: s.Landing.Region}},
+	}
+	for _, m := range s.Machines {
+		w.VMs = append(w.VMs, arm.VM{
+			ID: m.ID, Region: m.Region, VMID: m.VMID, Tags: m.Tags, AgentType: "NetworkWatcherAgentLinux", Addresses: texts(m.Addresses),
+		})
+	}
+	return w
+}
+
+func texts(addrs []netip.Addr) []string {
+	var all []string
+	for _, a := range addrs {
+		all = append(all, a.String())
+	}
+	return all
+}
+
+// land puts a finished file into the landing container and raises its event,
+// twice: Event Grid delivers at least once.
+func (r *run) land(ctx context.Context, name string, content io.Reader, size int64) error {
+	info, err := r.landing.Create(ctx, name, content, nil)
+	if errors.Is(err, evidence.ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s := r.options.Scenario
+	id := fmt.Sprintf("%x-%x", time.Now().UnixNano(), size)
+	event, err := agent.Landed{
+		Account: s.Landing.ID, Endpoint: s.Landing.Endpoint, Container: arm.Container, Name: name,
+		Size: size, ETag: info.ETag, Sequence: uint64(time.Now().UnixNano()), EventID: id, Time: time.Now(),
+	}.Event()
+	if err != nil {
+		return err
+	}
+	r.show("landing", "%s, %d bytes", filepath.Base(name), size)
+	for n := range 2 {
+		// Another broker ID for the repetition: the queue must not hide it.
+		err := r.events.Send(ctx, incident.Message{
+			ID: fmt.Sprintf("%s-%d", id, n), Subject: "Microsoft.Storage.BlobCreated", ContentType: "application/json", Body: event,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stage lays the app out for deployment, as "make stage" does, out of what
+// the program carries.
+func Stage(app fs.FS, program, dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	err := fs.WalkDir(app, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(app, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(dir, filepath.Base(path))
+		if d.Name() == "function.json" { // a direct child of the app's root
+			target = filepath.Join(dir, filepath.Base(filepath.Dir(path)), d.Name())
+			if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+				return err
+			}
+		}
+		return os.WriteFile(target, text, 0o600)
+	})
+	if err != nil {
+		return fmt.Errorf("lay out the app in %q: %w", dir, err)
+	}
+	link := filepath.Join(dir, "pcapwarden")
+	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Symlink(program, link)
+}
