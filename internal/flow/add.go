@@ -26,9 +26,10 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 	s := &c.Sides[from]
 	c.number(p, from, &out)
 	if p.PartialHeader {
+		out.Analysis = 0
 		c.advance(p, from, at)
-		c.roundTrip(p, from, out.Analysis, false)
-		t.count(c, from, out.Analysis)
+		c.roundTrip(p, from, 0, false)
+		t.count(c, from, 0)
 		c.Last = at
 		return out
 	}
@@ -78,6 +79,9 @@ func (c *Conn) number(p *packet.Packet, from Direction, out *Segment) {
 			f.firstSeq = p.Seq
 			out.Analysis |= ReusedPorts
 		}
+	}
+	if p.PartialHeader {
+		return
 	}
 	if !f.based {
 		f.based = true
@@ -162,27 +166,31 @@ func (c *Conn) settle(client Direction) {
 // acknowledge takes round trips, stalls and early segments forward by what p
 // acknowledges.
 func (t *Table) acknowledge(c *Conn, p *packet.Packet, from Direction, out *Segment) {
-	if p.Flags&packet.ACK == 0 {
-		return
-	}
 	f, s := &c.Sides[from].tcp, &c.Sides[from.Other()]
-	var a arrival
+	var a arrival // tshark looks at the number whatever the flags are
 	if s.tcp.awaiting && !after(s.tcp.control.end, p.Ack) {
 		a.add(&s.tcp.control, p.Ack)
 		s.tcp.awaiting = false
 	}
-	if w := s.work; w != nil {
-		w.acked(p.Ack, &a)
-		w.recover(s, p)
+	if s.work != nil {
+		s.work.acked(p.Ack, &a)
+	}
+	if a.found && p.Time != a.sentAt { // tshark shows no round trip of 0
+		out.AckRTT, out.HasRTT = p.Time.Sub(a.sentAt), true
+		t.ackRTT.add(out.AckRTT, t.random)
+	}
+	if p.Flags&packet.ACK == 0 {
+		return
 	}
 	s.LargestAcked = max(s.LargestAcked, a.largest)
 	if a.found {
-		out.AckRTT, out.HasRTT = p.Time.Sub(a.sentAt), true
-		t.ackRTT.add(out.AckRTT, t.random)
-		if a.clean && s.work != nil {
-			s.work.rtt.add(out.AckRTT, t.random)
-		}
 		f.sackRun = 0
+	}
+	if w := s.work; w != nil {
+		w.recover(s, p)
+		if a.clean {
+			w.rtt.add(p.Time.Sub(a.sentAt), t.random)
+		}
 	}
 	if p.SACK {
 		f.sackRun++
@@ -250,10 +258,10 @@ func (t *Table) controls(s *Side, p *packet.Packet) {
 	}
 	u := unacked{time: p.Time, end: s.tcp.end(p), control: true}
 	switch {
-	case s.work != nil:
-		t.sent(s.work, u)
-	case !s.tcp.awaiting:
+	case !s.tcp.awaiting && s.work == nil && p.SegmentLength == 0:
 		s.tcp.awaiting, s.tcp.control = true, u
+	case !s.tcp.awaiting || s.tcp.control.end != u.end: // a SYN or FIN sent again waits already
+		t.sent(t.workOf(s), u)
 	}
 }
 

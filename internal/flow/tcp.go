@@ -77,8 +77,10 @@ func (c *Conn) judge(p *packet.Packet, from Direction) Analysis {
 		if after(r.nextSeq, r.maxAcked) {
 			r.maxAcked = r.nextSeq
 			a |= AckLostSegment
-		} else if r.dupAcks == 0 {
-			a |= AckLostSegment
+		} else {
+			if r.dupAcks == 0 {
+				a |= AckLostSegment
+			}
 			r.dupAcks = ackedUnseen
 		}
 	}
@@ -155,9 +157,10 @@ func (f *tcpState) judgeWindow(r *tcpState, p *packet.Packet, length, window uin
 // judgeResent says what kind of repetition a segment is, if it is one.
 func (c *Conn) judgeResent(f, r *tcpState, p *packet.Packet, length, next uint32) Analysis {
 	old := f.nextSeq != 0 && after(f.nextSeq, p.Seq) && !(length > 1 && p.Seq == f.nextSeq-1)
+	// Unsigned, as there: a time that runs backwards is far in the future, and a
+	// negative round trip, in a shuffled capture, the longest.
 	within := func(t pcap.Timestamp, limit time.Duration) bool {
-		d := p.Time.Sub(t)
-		return d >= 0 && d < limit
+		return uint64(p.Time.Sub(t)) < uint64(limit)
 	}
 	reorder := c.IRTT
 	if reorder == 0 {
@@ -181,11 +184,12 @@ func (c *Conn) options(p *packet.Packet, from Direction) {
 	f, r := &c.Sides[from].tcp, &c.Sides[from.Other()].tcp
 	if p.WindowScale >= 0 {
 		f.scale = p.WindowScale
-		if p.Flags&packet.ACK != 0 && r.scale == noScale {
-			f.scale = noScale
-		}
-	} else if f.scale == unknownScale {
+	}
+	switch {
+	case f.scale == unknownScale:
 		f.scale, r.scale = noScale, noScale
+	case p.Flags&packet.ACK != 0 && r.scale == noScale:
+		f.scale = noScale
 	}
 }
 
