@@ -116,7 +116,8 @@ func NewWatcher(cred azcore.TokenCredential, o Options) (*Watcher, error) {
 func checkEndpoint(endpoint string) (plain bool, err error) {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
-		return false, fmt.Errorf("%q is not the URL of an Azure Resource Manager", endpoint)
+		// It is not repeated: it may hold a password.
+		return false, errors.New("the endpoint is not the plain URL of an Azure Resource Manager")
 	}
 	switch u.Scheme {
 	case "https":
