@@ -1,0 +1,153 @@
+package scenario
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+)
+
+// dnsDelay: jobs start slowly on one node of a cluster and at once on
+// another, and CPU and disks are idle on both.
+func dnsDelay() Scenario {
+	var (
+		at       = place{"2ad91f70-c3b6-4758-8e04-f95d6b1c7a3e", "genomics", "uksouth"}
+		slow     = netip.MustParseAddr("10.60.2.17")
+		healthy  = netip.MustParseAddr("10.60.2.18")
+		silent   = netip.MustParseAddrPort("10.60.9.4:53") // in a subnet that was given up
+		resolver = netip.MustParseAddrPort("10.60.0.4:53")
+		licenses = netip.MustParseAddrPort("10.60.3.27:27000")
+	)
+	slowNode := at.machine("node-17", "f3b60c85-9e1d-4724-a8f5-2c70d9e4b1a6", "compute node on which jobs start slowly", slow)
+	healthyNode := at.machine("node-18", "17d8a2e4-b05c-4f91-86c3-e9a4507f2d1b", "compute node on which they do not", healthy)
+	return Scenario{
+		Name:          "dns-delay",
+		Summary:       "Jobs start slowly on one node of two: it asks a resolver that is gone before the one that answers.",
+		Subscription:  at.subscription,
+		ResourceGroup: at.group,
+		Region:        at.region,
+		Landing:       at.landing("genomicslanding"),
+		Machines:      []Machine{slowNode, healthyNode},
+		Expect: []Expectation{
+			{
+				Machine: slowNode.ID, Cause: "dns-unreachable", Culprit: finding.Resolver,
+				Findings: []finding.Kind{"dns.resolver-unreachable", "dns.fallback"},
+				Facts:    []string{silent.Addr().String(), resolver.Addr().String()},
+			},
+			{Machine: healthyNode.ID, Cause: "healthy", Culprit: finding.None},
+		},
+		policy: `# Jobs start slowly on some nodes. The same capture of a healthy node shows
+# what is different.
+` + policyHead + `profiles:
+  - name: dns-delay
+    when:
+      alertRule: [slow-job-start]
+      signalType: [Metric]
+      targetType: [vm]
+    capture:
+      timeLimit: 24s
+      totalBytes: 50MiB
+      bytesPerPacket: 0
+      filters:
+        - {protocol: UDP, remotePort: "53"}
+        - {protocol: TCP, remotePort: "53"}
+        - {protocol: TCP, remoteIP: 10.60.3.27, remotePort: "27000"}
+      compareWith:
+        - ` + healthyNode.ID + `
+    approval:
+      mode: standing
+      reason: Name resolution and license traffic only, no research data
+      owner: research-platform
+      approver: data-steward
+      expires: EXPIRES
+    retention: 30d
+
+expected:
+  outbound: [10.60.0.0/16]
+  resolvers: [10.60.0.4]
+`,
+		rule: rule{
+			name: "slow-job-start", description: "Jobs take long to start on a compute node", severity: "Sev3",
+			namespace: "Cluster/Jobs", metric: "Startup Seconds", aggregation: "Average",
+			threshold: 300, fired: 842, resolved: 214, incident: "RES-118",
+		},
+		cast:     []netip.Addr{slow, healthy, silent.Addr(), resolver.Addr(), licenses.Addr()},
+		services: []uint16{resolver.Port(), licenses.Port()},
+		play: func(ctx context.Context, h *stagehand) error {
+			if _, err := h.packets(ctx, silent); err != nil { // bound, and never read
+				return err
+			}
+			zone, err := h.packets(ctx, resolver)
+			if err != nil {
+				return err
+			}
+			h.running.Go(func() { answerQuestions(zone, licenses.Addr()) })
+			if err := h.serve(ctx, licenses, grantLicenses); err != nil {
+				return err
+			}
+			started := make(chan error, 2)
+			h.running.Go(func() { started <- startJob(ctx, h, "slow node", slow, licenses, silent, resolver) })
+			h.running.Go(func() { started <- startJob(ctx, h, "healthy node", healthy, licenses, resolver) })
+			return errors.Join(<-started, <-started)
+		},
+	}
+}
+
+// names is what a job looks up before it starts.
+var names = []string{
+	"reference.data.cedarvalley.example.",
+	"scratch.data.cedarvalley.example.",
+	"queue.cluster.cedarvalley.example.",
+	"licenses.cedarvalley.example.",
+}
+
+// startJob looks the names up at the first resolver that answers, one by one
+// as a node does that caches nothing, and then gets a license.
+func startJob(ctx context.Context, h *stagehand, node string, from netip.Addr, licenses netip.AddrPort, resolvers ...netip.AddrPort) error {
+	for _, name := range names {
+		asked := time.Now()
+		var addr netip.Addr
+		var err error
+		for _, resolver := range resolvers {
+			h.step(fmt.Sprintf("the %s %v asks %v for %s", node, from, resolver.Addr(), name))
+			if addr, err = ask(ctx, h, name, from, resolver); !errors.Is(err, os.ErrDeadlineExceeded) {
+				break
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("the %s looks up %s: %w", node, name, err)
+		}
+		if addr != licenses.Addr() {
+			return fmt.Errorf("%s is %v, want %v", name, addr, licenses.Addr())
+		}
+		h.step(fmt.Sprintf("the %s has its answer after %v", node, time.Since(asked).Round(10*time.Millisecond)))
+		if err := pause(ctx, 400*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	c, err := h.dial(ctx, from, licenses)
+	if err != nil {
+		return err
+	}
+	defer h.drop(c)
+	if _, err := fmt.Fprintln(c, "one seat, please"); err != nil {
+		return err
+	}
+	if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+		return err
+	}
+	h.step(fmt.Sprintf("the %s has its license", node))
+	return nil
+}
+
+func grantLicenses(c net.Conn) {
+	if _, err := bufio.NewReader(c).ReadString('\n'); err == nil {
+		fmt.Fprintln(c, "granted")
+	}
+}
