@@ -35,12 +35,13 @@ func (m Mistake) String() string {
 // InvalidError lists every mistake of a policy file, in order of lines.
 type InvalidError struct{ Mistakes []Mistake }
 
+// Error has a line for each mistake.
 func (e *InvalidError) Error() string {
 	lines := make([]string, len(e.Mistakes))
 	for i, m := range e.Mistakes {
 		lines[i] = "line " + m.String()
 	}
-	return "invalid policy: " + strings.Join(lines, "; ")
+	return strings.Join(lines, "\n")
 }
 
 // A file collects what is wrong while it is read.
@@ -267,7 +268,8 @@ func suggestion(key string, keys []string) string {
 	return ""
 }
 
-// oneEdit reports whether one inserted, removed or replaced byte makes a b.
+// oneEdit reports whether one inserted, removed or replaced byte, or two
+// swapped, make a b.
 func oneEdit(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
@@ -280,7 +282,8 @@ func oneEdit(a, b string) bool {
 		i++
 	}
 	if len(a) == len(b) {
-		return i < len(a) && a[i+1:] == b[i+1:]
+		swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		return swapped || i < len(a) && a[i+1:] == b[i+1:]
 	}
 	return a[i:] == b[i+1:]
 }
