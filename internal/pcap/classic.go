@@ -149,7 +149,7 @@ func (r *Reader) modifiedHeaderLength(f *classic) int {
 		rest := window
 		for range packets {
 			if len(rest) < headerLength {
-				return len(rest) == 0
+				break
 			}
 			captured, length := f.swap.apply(f.order.Uint32(rest[8:]), f.order.Uint32(rest[12:]))
 			if captured > MaxPacketLength || captured > length || f.order.Uint32(rest[4:]) >= 1e6 {

@@ -13,10 +13,8 @@ type FormatError struct {
 	// as "HTML" or "an empty file".
 	LooksLike string
 
-	// Damage is what is wrong with a capture, at byte Offset (after
-	// decompression) and after Packets good packets.
+	// Damage is what is wrong with a capture, after Packets good packets.
 	Damage  string
-	Offset  int64
 	Packets int64
 
 	// Bomb: a compressed file grew so large that reading it was given up.
@@ -67,7 +65,6 @@ var magics = []struct{ magic, name string }{
 	{"XCP\x00", "a NetXray capture; convert it with editcap -F pcap"},
 	{"\xac\x01\x00\x1c", "an Ixia capture; convert it with editcap -F pcap"},
 	{"\xab\x01\x00\x1c", "an Ixia capture; convert it with editcap -F pcap"},
-	{"PKTT", "an etl2pcapng input or other trace"},
 	{"\x1f\x9d", "a Unix compress file; decompress it first"},
 }
 

@@ -45,6 +45,8 @@ func (f *inflater) Read(p []byte) (int, error) {
 		err = &FormatError{Bomb: true, Damage: "it unpacks to more than 16 GiB; unpack and split it"}
 	case f.out > inflateRatioFrom && f.out/maxInflateRatio > f.in.n:
 		err = &FormatError{Bomb: true, Damage: "it unpacks to more than 200 times its size"}
+	case err == io.ErrUnexpectedEOF && !f.in.failed():
+		err = errCut
 	case errors.Is(err, gzip.ErrHeader) && f.out > 0:
 		err = io.EOF // padding after the last member, as tar and tapes leave it
 	case errors.Is(err, gzip.ErrChecksum), isCorrupt(err):

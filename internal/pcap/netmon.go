@@ -95,12 +95,12 @@ func (r *Reader) nextNetMon(f *netMon) error {
 		return damaged("the next packet claims %d bytes, more than the %d that a packet may have", captured, MaxPacketLength)
 	}
 	end := f.headerLength + int(captured)
+	if f.offset+int64(end+f.trailer) > f.table {
+		return damaged("NetMon frames run into the frame table; convert the file with editcap -F pcap")
+	}
 	b, err := r.peekMore(end + f.trailer)
 	if err != nil {
 		return err
-	}
-	if f.offset+int64(len(b)) > f.table {
-		return damaged("NetMon frames run into the frame table; convert the file with editcap -F pcap")
 	}
 	var offset [4]byte
 	le.PutUint32(offset[:], uint32(f.offset))

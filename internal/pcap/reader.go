@@ -108,14 +108,17 @@ func NewReader(src io.Reader) (*Reader, error) {
 func (r *Reader) decompress() ([]byte, error) {
 	inflate, err := newInflater(r.in, r.counted)
 	if err != nil {
+		if r.counted.failed() {
+			return nil, fmt.Errorf("read the start of the capture: %w", err)
+		}
 		return nil, &FormatError{LooksLike: "a damaged gzip file"}
 	}
 	r.inflate = inflate
 	r.in = bufio.NewReaderSize(inflate, bufferSize)
 	r.sum.Compressed = true
 	head, err := r.in.Peek(sniffLength)
-	if err != nil && len(head) < 4 && err != io.EOF {
-		if r.counted.err != nil && r.counted.err != io.EOF {
+	if len(head) == 0 && err != io.EOF {
+		if r.counted.failed() {
 			return nil, fmt.Errorf("read the start of the capture: %w", err)
 		}
 		return nil, &FormatError{LooksLike: "a damaged gzip file"}
@@ -166,7 +169,7 @@ func (r *Reader) explain(err error) error {
 	switch {
 	case err == io.EOF:
 		return io.EOF
-	case errors.Is(err, errCut), r.inflate != nil && errors.Is(err, io.ErrUnexpectedEOF) && r.counted.ended():
+	case err == errCut:
 		r.sum.CutShort = true
 		return io.EOF
 	}
@@ -244,5 +247,5 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ended reports whether the source came to its end, rather than failed.
-func (c *countingReader) ended() bool { return c.err == io.EOF }
+// failed reports whether the source failed, rather than come to its end.
+func (c *countingReader) failed() bool { return c.err != nil && c.err != io.EOF }

@@ -1,0 +1,93 @@
+package pcap
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestDevset reads foreign captures, which lie beside the repository where
+// they are at hand, and expects what tshark 4.0.17 says of them.
+func TestDevset(t *testing.T) {
+	dir := os.Getenv("PCAPWARDEN_DEVSET")
+	if dir == "" {
+		dir = "../../../shared/captures/devset"
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.truth.json"))
+	if err != nil || len(files) == 0 {
+		t.Skipf("no foreign captures at %s; set PCAPWARDEN_DEVSET to test against tshark's counts", dir)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".truth.json")
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want struct {
+				Format      string
+				LinkType    *LinkType
+				SnapLength  int   `json:"snaplen"`
+				Packets     int64 `json:"packets"`
+				Truncated   int   `json:"snaplen_truncated_packets"`
+				CutShort    bool  `json:"cut_short"`
+				ExitCode    int   `json:"tshark_rc"`
+				First, Last float64
+			}
+			if err := json.Unmarshal(b, &want); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			r, err := NewReader(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			truncated := 0
+			first, last := 0.0, 0.0
+			for {
+				var rec *Record
+				if rec, err = r.Next(); err != nil {
+					break
+				}
+				if len(rec.Data) < rec.Length {
+					truncated++
+				}
+				at := float64(rec.Time) / 1e9
+				if rec.Number == 1 {
+					first, last = at, at
+				}
+				first, last = min(first, at), max(last, at)
+			}
+			if _, damaged := errors.AsType[*FormatError](err); damaged != (want.ExitCode != 0 && !want.CutShort) {
+				t.Errorf("ends with %v, tshark with exit code %d", err, want.ExitCode)
+			}
+			sum := r.Summary()
+			format := strings.TrimSuffix(want.Format, "-modified")
+			if format == "unknown" {
+				format = "netmon" // the only one that the truth does not know
+			}
+			if string(sum.Format) != format {
+				t.Errorf("format %s, want %s", sum.Format, format)
+			}
+			if want.LinkType != nil && sum.LinkTypes[0] != *want.LinkType {
+				t.Errorf("link type %d, want %d", sum.LinkTypes[0], *want.LinkType)
+			}
+			if len(sum.LinkTypes) == 1 && sum.SnapLength != want.SnapLength {
+				t.Errorf("snap length %d, want %d", sum.SnapLength, want.SnapLength)
+			}
+			if sum.Packets != want.Packets || truncated != want.Truncated || sum.CutShort != want.CutShort {
+				t.Errorf("%d packets, %d truncated, cut short %t; want %d, %d, %t", sum.Packets, truncated, sum.CutShort, want.Packets, want.Truncated, want.CutShort)
+			}
+			if d := max(first-want.First, want.First-first, last-want.Last, want.Last-last); d > 1e-6 {
+				t.Errorf("from %f to %f, want %f to %f", first, last, want.First, want.Last)
+			}
+		})
+	}
+}
