@@ -45,8 +45,6 @@ type counts struct {
 	maxTime                                      time.Duration
 }
 
-func newCounts() counts { return counts{} }
-
 func (c *counts) response(m *message) {
 	c.responses++
 	c.rcodes[m.rcode]++

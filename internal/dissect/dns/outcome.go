@@ -68,9 +68,6 @@ func (t *Table) unanswered(e *entry, undecided bool) {
 			}
 		}
 	}
-	if try := e.tryOf(); try != nil {
-		try.Undecided = undecided
-	}
 	t.emit(e, func(x *Transaction) { x.Undecided = undecided })
 }
 

@@ -45,11 +45,11 @@ func (t *Table) lookupFor(client netip.Addr, name []byte, typ Type, at pcap.Time
 			ls.touch(l, at)
 			return l
 		}
-		t.closeLookup(l)
+		t.closeLookup(l, at)
 	}
 	if len(ls.open) >= t.limits.Lookups {
 		t.dropped.Lookups++
-		t.closeLookup(ls.front)
+		t.closeLookup(ls.front, at)
 	}
 	l := ls.free
 	if l == nil {
@@ -102,18 +102,22 @@ func (l *lookup) missing() bool {
 // expireLookups ends those that no query can belong to any more.
 func (t *Table) expireLookups(now pcap.Timestamp) {
 	for l := t.lookups.front; l != nil && now.Sub(l.last) > RetryWindow; l = t.lookups.front {
-		t.closeLookup(l)
+		t.closeLookup(l, now)
 	}
 }
 
-func (t *Table) closeLookups() {
+func (t *Table) closeLookups(end pcap.Timestamp) {
 	for t.lookups.front != nil {
-		t.closeLookup(t.lookups.front)
+		t.closeLookup(t.lookups.front, end)
 	}
 }
 
-func (t *Table) closeLookup(l *lookup) {
+func (t *Table) closeLookup(l *lookup, now pcap.Timestamp) {
 	ls := &t.lookups
+	for i := range l.Tries {
+		try := &l.Tries[i]
+		try.Undecided = !try.Answered && now.Sub(try.Asked) < retransmission
+	}
 	k := lookupKey{l.Client, l.Type, l.Name}
 	delete(ls.open, k)
 	ls.remove(l)

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
@@ -40,6 +41,8 @@ type Table struct {
 	Transaction func(*Transaction)
 	// Lookup is called when nothing more can come of a question.
 	Lookup func(*Lookup)
+	// Budget bounds the unfinished messages of all streams; nil: no bound.
+	Budget *stream.Budget
 
 	limits   Limits
 	parser   parser
@@ -65,7 +68,6 @@ type Dropped struct {
 func NewTable(limits Limits) *Table {
 	t := &Table{
 		limits:   limits.withDefaults(),
-		counts:   newCounts(),
 		index:    make(map[key]int32),
 		resolver: make(map[netip.Addr]*resolver),
 	}
@@ -238,7 +240,7 @@ func (t *Table) Finish(end pcap.Timestamp) {
 		e := &t.entries[(t.oldest+i)%len(t.entries)]
 		t.settle(e, end.Sub(e.first) < retransmission)
 	}
-	t.closeLookups()
+	t.closeLookups(end)
 }
 
 // Dropped says what the limits left out.

@@ -1,6 +1,8 @@
-// Package stream names the two sides of a connection, as protocol readers are
-// told about them.
+// Package stream names what protocol readers are fed: the two sides of a
+// connection, and the pieces of payload that they sent.
 package stream
+
+import "github.com/pcapwarden/pcapwarden/internal/pcap"
 
 // A Side is one end of a connection.
 type Side uint8
@@ -21,4 +23,17 @@ func (s Side) String() string {
 		return "client"
 	}
 	return "server"
+}
+
+// A Chunk is the payload of one TCP segment, next in order for its side. Data
+// is valid during the call that it is passed to.
+type Chunk struct {
+	From  Side
+	Time  pcap.Timestamp
+	Frame int64 // of the packet that made the bytes available
+	Data  []byte
+	// Late: the segment closed a gap. tshark with default preferences does not
+	// dissect it, and so counts no message that needs it; readers read it and
+	// leave it out of their counters.
+	Late bool
 }

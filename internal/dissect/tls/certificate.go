@@ -10,54 +10,55 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
 )
 
-// maxChains is how many certificates are remembered, so that a server that
-// shows the same one ten thousand times is read once.
+// maxChains is how many chains are remembered, so that a server that shows
+// the same one ten thousand times is read, and kept, once.
 const maxChains = 512
 
-type chains map[[sha256.Size]byte]Certificate
+type chains map[[sha256.Size]byte][]Certificate
 
 // certificates reads a Certificate message of TLS 1.2 and below.
 func (r *Reader) certificates(from stream.Side, body []byte) {
-	s := &r.session
-	to := &s.Certificates
-	if from == s.Client {
-		to = &s.ClientCertificates
-	}
-	*to = (*to)[:0]
-	if len(body) < 3 {
-		return
-	}
-	for body = body[3:]; len(body) >= 3 && len(*to) < MaxCertificates; {
-		n := int(uint24(body))
-		body = body[3:]
-		if n > len(body) {
-			return
-		}
-		*to = append(*to, r.d.certificate(body[:n]))
-		body = body[n:]
+	chain := r.d.chain(body)
+	if s := &r.session; from == s.Client {
+		s.ClientCertificates = chain
+	} else {
+		s.Certificates = chain
 	}
 }
 
-func (d *Dissector) certificate(der []byte) Certificate {
-	sum := sha256.Sum256(der)
+// chain reads a list of certificates. The result is shared: nobody may change
+// it.
+func (d *Dissector) chain(body []byte) []Certificate {
+	sum := sha256.Sum256(body)
 	if c, ok := d.chains[sum]; ok {
 		return c
 	}
-	c := readCertificate(der)
-	c.SHA256 = hex.EncodeToString(sum[:])
+	var chain []Certificate
+	for list := body[min(3, len(body)):]; len(list) >= 3 && len(chain) < MaxCertificates; {
+		n := int(uint24(list))
+		list = list[3:]
+		if n > len(list) {
+			break
+		}
+		chain = append(chain, readCertificate(list[:n]))
+		list = list[n:]
+	}
 	if d.chains == nil || len(d.chains) >= maxChains {
 		d.chains = make(chains)
 	}
-	d.chains[sum] = c
-	return c
+	d.chains[sum] = chain
+	return chain
 }
 
 func readCertificate(der []byte) Certificate {
+	sum := sha256.Sum256(der)
+	fingerprint := hex.EncodeToString(sum[:])
 	x, err := x509.ParseCertificate(der)
 	if err != nil {
-		return Certificate{Unreadable: true}
+		return Certificate{Unreadable: true, SHA256: fingerprint}
 	}
 	c := Certificate{
+		SHA256:  fingerprint,
 		Subject: commonName(&x.Subject), Issuer: commonName(&x.Issuer),
 		NotBefore: x.NotBefore, NotAfter: x.NotAfter,
 		SelfSigned: bytes.Equal(x.RawSubject, x.RawIssuer),

@@ -9,11 +9,11 @@ import (
 
 // alert reads an alert record: two bytes are one in the clear, anything else
 // is encrypted (tshark does the same, whatever came before).
-func (r *Reader) alert(from stream.Side, at pcap.Timestamp, frame int64, rec []byte) {
+func (r *Reader) alert(h *half, from stream.Side, at pcap.Timestamp, frame int64, rec []byte) {
 	a := Alert{From: from, Time: at, Frame: frame}
 	if len(rec) == 2 {
 		a.Level, a.Description = AlertLevel(rec[0]), AlertDescription(rec[1])
-		if r.counted {
+		if r.counted && !h.hidden {
 			r.d.alerts[rec[1]]++
 		}
 	} else {

@@ -30,25 +30,30 @@ func (r *Reader) handshake(h *half, from stream.Side, at pcap.Timestamp, frame i
 // gather collects a message that goes over several records.
 func (r *Reader) gather(h *half, from stream.Side, at pcap.Timestamp, frame int64, rec []byte) (rest []byte) {
 	if h.need == 0 {
-		h.message = h.message[:0]
 		h.need = 4
 	}
-	for len(rec) > 0 && len(h.message) < h.need {
-		n := min(h.need-len(h.message), len(rec))
-		h.message = append(h.message, rec[:n]...)
+	for len(rec) > 0 && h.message.Len() < h.need {
+		n := min(h.need-h.message.Len(), len(rec))
+		if !h.message.Append(r.d.Budget, rec[:n]) {
+			r.lose(h)
+			return nil
+		}
 		rec = rec[n:]
-		if len(h.message) == 4 {
-			length := int(uint24(h.message[1:]))
-			if length > maxMessage || !known(HandshakeType(h.message[0])) {
+		if h.message.Len() == 4 {
+			length := int(uint24(h.message.Bytes()[1:]))
+			if length > maxMessage || !known(HandshakeType(h.message.Bytes()[0])) {
 				h.need = 0 // ciphertext, or nothing that anybody reads
+				h.message.Reset(r.d.Budget)
 				return nil
 			}
 			h.need += length
 		}
 	}
-	if len(h.message) == h.need {
+	if h.message.Len() == h.need {
 		h.need = 0
-		r.messageRead(h, from, at, frame, h.message)
+		msg := h.message.Bytes()
+		h.message.Reset(r.d.Budget)
+		r.messageRead(h, from, at, frame, msg)
 	}
 	return rec
 }
@@ -81,7 +86,7 @@ func known(t HandshakeType) bool {
 // messageRead takes a whole handshake message with its header.
 func (r *Reader) messageRead(h *half, from stream.Side, at pcap.Timestamp, frame int64, msg []byte) {
 	t := HandshakeType(msg[0])
-	if r.counted && known(t) {
+	if r.counted && !h.hidden && known(t) {
 		r.d.handshakes[t]++
 	}
 	s := &r.session

@@ -34,6 +34,9 @@ const (
 
 // Dissector holds what the readers of one capture share.
 type Dissector struct {
+	// Budget bounds the unfinished messages of all readers; nil: no bound.
+	Budget *stream.Budget
+
 	handshakes [256]int
 	alerts     [256]int
 	chains     chains
@@ -61,13 +64,14 @@ type half struct {
 	header  [headerLength]byte
 	headerN int
 	typ     byte
-	left    int    // bytes of the record that are still to come
-	record  []byte // what came of it, for types that are read
-	seen    bool   // a record was read
-	lost    bool   // the next bytes may not be the start of a record
+	left    int           // bytes of the record that are still to come
+	record  stream.Buffer // what came of it, for types that are read
+	seen    bool          // a record was read
+	lost    bool          // the next bytes may not be the start of a record
+	hidden  bool          // tshark does not see the bytes at hand: see [stream.Chunk]
 
-	message []byte // what came of a handshake message that goes over several records
-	need    int    // its length
+	message stream.Buffer // what came of a handshake message that goes over several records
+	need    int           // its length
 
 	ssl2 bool // record holds the start of an SSLv2 message
 
@@ -84,8 +88,14 @@ func (r *Reader) Session() *Session { return &r.session }
 func (r *Reader) Done() bool { return r.ended }
 
 // Feed takes the next bytes of one side.
-func (r *Reader) Feed(from stream.Side, at pcap.Timestamp, frame int64, data []byte) {
+func (r *Reader) Feed(c stream.Chunk) {
+	from, at, frame, data := c.From, c.Time, c.Frame, c.Data
 	h := &r.half[from]
+	if c.Late {
+		h.hidden = true
+	} else if h.headerN == 0 && h.left == 0 && h.need == 0 && !h.ssl2 {
+		h.hidden = false
+	}
 	if h.lost {
 		if !LooksLikeRecord(data) {
 			return
@@ -115,7 +125,7 @@ func (r *Reader) Feed(from stream.Side, at pcap.Timestamp, frame int64, data []b
 			return
 		}
 		h.seen = true
-		h.record = h.record[:0]
+		h.record.Reset(r.d.Budget)
 		if h.left == 0 {
 			continue
 		}
@@ -136,18 +146,22 @@ func (r *Reader) body(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 		return rest
 	}
 	record := data[:n]
-	if len(h.record) > 0 || h.left > 0 {
-		h.record = append(h.record, record...)
+	if h.record.Len() > 0 || h.left > 0 {
+		if !h.record.Append(r.d.Budget, record) {
+			r.lose(h)
+			return nil
+		}
 		if h.left > 0 {
 			return rest
 		}
-		record = h.record
+		record = h.record.Bytes()
+		h.record.Reset(r.d.Budget)
 	}
 	switch h.typ {
 	case recordHandshake:
 		r.handshake(h, from, at, frame, record)
 	case recordAlert:
-		r.alert(from, at, frame, record)
+		r.alert(h, from, at, frame, record)
 	case recordChangeCipherSpec:
 		h.cipherSpec = frame
 		r.step('i', from)
@@ -160,17 +174,19 @@ func (r *Reader) body(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 func (r *Reader) lose(h *half) {
 	h.lost = true
 	h.ssl2, h.headerN, h.left, h.need = false, 0, 0, 0
-	h.record, h.message = h.record[:0], h.message[:0]
+	h.record.Reset(r.d.Budget)
+	h.message.Reset(r.d.Budget)
 	h.smallRecord = Alert{}
 	r.session.Incomplete = true
 }
 
-// Gap says that n bytes of one side are missing from the capture.
+// Gap says that bytes of one side are missing from the capture: n of them, or
+// an unknown number if n is 0.
 func (r *Reader) Gap(from stream.Side, n int64) {
 	h := &r.half[from]
 	r.session.Incomplete = true
 	// Inside application data the place is still known.
-	if !h.lost && h.typ == recordApplicationData && int64(h.left) >= n {
+	if !h.lost && h.typ == recordApplicationData && n > 0 && int64(h.left) >= n {
 		h.left -= int(n)
 		return
 	}
@@ -178,23 +194,27 @@ func (r *Reader) Gap(from stream.Side, n int64) {
 	h.seen = true // a hello of SSLv2 can only come first
 }
 
-// Again takes a segment that tshark reads twice: a fast retransmission. Only
-// the counters know of it.
-func (r *Reader) Again(from stream.Side, frame int64, data []byte) {
+// Cut says that the rest of the segment that was just fed lies beyond the
+// snap length.
+func (r *Reader) Cut(from stream.Side, _ int64) { r.Gap(from, 0) }
+
+// Again takes a segment that tshark dissects twice: a fast retransmission.
+// Only the counters know of it.
+func (r *Reader) Again(c stream.Chunk) {
 	if !r.counted {
 		return
 	}
-	twin := Reader{d: r.d, counted: true, started: true}
+	var d Dissector
+	twin := d.NewReader(true)
 	twin.session.ServerHello = r.session.ServerHello
-	h := &twin.half[from]
+	h := &twin.half[c.From]
 	h.seen = true
-	h.cipherSpec = r.half[from].cipherSpec
-	twin.d = &Dissector{}
-	twin.Feed(from, 0, frame, data)
-	for t, n := range twin.d.handshakes {
+	h.cipherSpec = r.half[c.From].cipherSpec
+	twin.Feed(c)
+	for t, n := range d.handshakes {
 		r.d.handshakes[t] += n
 	}
-	for t, n := range twin.d.alerts {
+	for t, n := range d.alerts {
 		r.d.alerts[t] += n
 	}
 }
@@ -208,6 +228,17 @@ func (r *Reader) Close(from stream.Side, at pcap.Timestamp, frame int64, reset b
 	}
 	s.Closed, s.Reset, s.ClosedBy, s.ClosedAt, s.CloseAt = true, reset, from, at, frame
 	r.inferAlert(from)
+}
+
+// Release lets go of what is held of unfinished messages: nothing more will be
+// fed. The Session stays.
+func (r *Reader) Release() {
+	for i := range r.half {
+		h := &r.half[i]
+		h.record.Reset(r.d.Budget)
+		h.message.Reset(r.d.Budget)
+	}
+	r.ended = true
 }
 
 // LooksLikeRecord reports whether b starts with the header of a TLS record

@@ -24,7 +24,8 @@ type Session struct {
 	ServerHello *ServerHello // nil: not seen; never a HelloRetryRequest
 	HelloRetry  *ServerHello // the HelloRetryRequest, nil: none
 
-	Certificates       []Certificate // of the server, leaf first; TLS 1.3 encrypts them
+	// Leaf first; TLS 1.3 encrypts them. Shared with other sessions: not to be changed.
+	Certificates       []Certificate // of the server
 	ClientCertificates []Certificate
 
 	Messages     []Message // plaintext handshake messages in order, and ChangeCipherSpec, the first MaxMessages

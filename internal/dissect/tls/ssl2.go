@@ -17,22 +17,28 @@ func (r *Reader) ssl2(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 	h.ssl2 = true
 	for len(data) > 0 {
 		need := 3
-		if len(h.record) >= 3 {
-			need = 2 + int(binary.BigEndian.Uint16(h.record)&0x7fff)
-			if t := HandshakeType(h.record[2]); need > maxSSL2 || need < 11 || t != ClientHelloType && t != ssl2ServerHello {
-				r.lose(h)
-				h.seen = true
-				return nil
+		if b := h.record.Bytes(); len(b) >= 3 {
+			need = 2 + int(binary.BigEndian.Uint16(b)&0x7fff)
+			if t := HandshakeType(b[2]); need > maxSSL2 || need < 11 || t != ClientHelloType && t != ssl2ServerHello {
+				break
 			}
 		}
-		n := min(need-len(h.record), len(data))
-		h.record = append(h.record, data[:n]...)
+		n := min(need-h.record.Len(), len(data))
+		if !h.record.Append(r.d.Budget, data[:n]) {
+			break
+		}
 		data = data[n:]
-		if need > 3 && len(h.record) == need {
-			r.ssl2Message(h, from, at, frame, h.record[2:])
-			h.ssl2, h.seen, h.record = false, true, h.record[:0]
+		if need > 3 && h.record.Len() == need {
+			msg := h.record.Bytes()[2:]
+			h.record.Reset(r.d.Budget)
+			h.ssl2, h.seen = false, true
+			r.ssl2Message(h, from, at, frame, msg)
 			return data
 		}
+	}
+	if len(data) > 0 {
+		r.lose(h)
+		h.seen = true
 	}
 	return nil
 }
@@ -41,7 +47,7 @@ func (r *Reader) ssl2(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 const ssl2ServerHello HandshakeType = 4
 
 func (r *Reader) ssl2Message(h *half, from stream.Side, at pcap.Timestamp, frame int64, msg []byte) {
-	if r.counted {
+	if r.counted && !h.hidden {
 		r.d.handshakes[msg[0]]++
 	}
 	s := &r.session
