@@ -112,21 +112,23 @@ type Conversation struct {
 	RTT         time.Duration    `json:"rttNanoseconds,omitempty"` // median of the handshakes'
 }
 
-// A Ladder is the sequence diagram of one connection: its key packets.
+// A Ladder is a sequence diagram: the key packets of one connection, or of
+// one lookup over several resolvers.
 type Ladder struct {
-	Finding int          `json:"finding"` // the finding that it proves, an index
-	Flow    finding.Flow `json:"flow"`
-	Steps   []Step       `json:"steps"`
+	Finding int                `json:"finding"` // the finding that it proves, an index
+	Title   string             `json:"title"`
+	Lanes   []finding.Endpoint `json:"lanes"` // from left to right
+	Steps   []Step             `json:"steps"`
 }
 
 // A Step is one packet of a [Ladder].
 type Step struct {
-	Packet     int64     `json:"packet"`
-	Time       time.Time `json:"time"`
-	FromClient bool      `json:"fromClient"`
-	Label      string    `json:"label"`             // "SYN", "Certificate", "RST"
-	Key        bool      `json:"key"`               // decides the verdict
-	Skipped    int       `json:"skipped,omitempty"` // packets between the step before and this one that are not listed
+	Packet int64     `json:"packet"`
+	Time   time.Time `json:"time"`
+	From   int       `json:"from"` // index of a lane
+	To     int       `json:"to"`
+	Label  string    `json:"label"` // "SYN", "certificate", "RST"
+	Key    bool      `json:"key"`   // the finding names it
 }
 
 // Limits says whether a cap was reached, and what it dropped. With Hit, the

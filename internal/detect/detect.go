@@ -60,9 +60,10 @@ type Hooks struct {
 // A Connection is a TCP connection with what it carried.
 type Connection struct {
 	*flow.Conn
-	Reason flow.Reason  // why it is over
-	TLS    *tls.Session // nil: no TLS was seen
-	Events []flow.Event // its key packets
+	Reason  flow.Reason  // why it is over
+	TLS     *tls.Session // nil: no TLS was seen
+	Service string       // what was spoken, as seen: "tls", "http", "dns", ...; "" if nobody could tell
+	Events  []flow.Event // its key packets
 }
 
 // Flow names the connection in a finding.

@@ -1,0 +1,120 @@
+package analysis
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/flow"
+	"github.com/pcapwarden/pcapwarden/internal/packet"
+)
+
+// maxTalks bounds the conversations that are summed up; a scan has millions.
+const maxTalks = 16384
+
+type talkKey struct {
+	protocol uint8
+	client   netip.Addr
+	server   netip.AddrPort
+}
+
+// talks sums up connections by client and service.
+type talks struct {
+	byKey map[talkKey]*Conversation
+	left  int64 // connections that found no place
+}
+
+func (t *talks) at(k talkKey) *Conversation {
+	c := t.byKey[k]
+	if c == nil {
+		if len(t.byKey) >= maxTalks {
+			t.left++
+			return nil
+		}
+		if t.byKey == nil {
+			t.byKey = map[talkKey]*Conversation{}
+		}
+		c = &Conversation{Server: finding.Endpoint{AddrPort: k.server}}
+		t.byKey[k] = c
+	}
+	return c
+}
+
+func (t *talks) connection(conn *detect.Connection) {
+	c := t.at(talkKey{packet.ProtocolTCP, conn.ClientAddr().Addr(), conn.ServerAddr()})
+	if c == nil {
+		return
+	}
+	c.Protocol = "tcp"
+	c.join(conn.ClientAddr(), conn.First, conn.Last)
+	for i, s := range []*flow.Side{conn.Client(), conn.Server()} {
+		c.Packets[i] += int64(s.Packets)
+		c.Bytes[i] += int64(s.Bytes)
+		c.Retransmits += int64(s.Retransmissions())
+	}
+	c.State, c.History = conn.State(), conn.History()
+	if conn.IRTT > 0 {
+		c.RTT = conn.IRTT
+	}
+	if conn.TLS != nil && conn.TLS.Hello != nil {
+		c.Service, c.SNI = "tls", conn.TLS.Hello.SNI
+	}
+	if conn.Service != "" {
+		c.Service = conn.Service
+	}
+}
+
+func (t *talks) datagrams(conv *flow.Conversation) {
+	from := conv.Initiator
+	client, server := conv.Endpoint(from), conv.Endpoint(from.Other())
+	c := t.at(talkKey{conv.Protocol, client.Addr(), server})
+	if c == nil {
+		return
+	}
+	c.Protocol = "icmp"
+	if conv.Protocol == packet.ProtocolUDP {
+		c.Protocol = "udp"
+		if server.Port() == 53 {
+			c.Service = "dns"
+		}
+	}
+	c.join(client, conv.First, conv.Last)
+	for i, d := range []flow.Direction{from, from.Other()} {
+		c.Packets[i] += int64(conv.Packets[d])
+		c.Bytes[i] += int64(conv.Bytes[d])
+	}
+	c.State = conv.State()
+}
+
+// join counts one more connection. Two ports of the client make it none.
+func (c *Conversation) join(client netip.AddrPort, first, last flow.Moment) {
+	if c.Connections++; c.Connections == 1 {
+		c.Client = finding.Endpoint{AddrPort: client}
+	} else if c.Client.Port() != client.Port() {
+		c.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(client.Addr(), 0)}
+	}
+	if at := first.Time.Time(); c.First.IsZero() || at.Before(c.First) {
+		c.First = at
+	}
+	if at := last.Time.Time(); at.After(c.Last) {
+		c.Last = at
+	}
+}
+
+// busiest returns the conversations with the most packets.
+func (t *talks) busiest() []Conversation {
+	all := make([]Conversation, 0, len(t.byKey))
+	for _, c := range t.byKey {
+		all = append(all, *c)
+	}
+	slices.SortFunc(all, func(a, b Conversation) int {
+		return cmp.Or(
+			cmp.Compare(b.Packets[0]+b.Packets[1], a.Packets[0]+a.Packets[1]),
+			a.First.Compare(b.First),
+			a.Client.AddrPort.Compare(b.Client.AddrPort), a.Server.AddrPort.Compare(b.Server.AddrPort),
+		)
+	})
+	return all[:min(len(all), MaxConversations)]
+}

@@ -1,0 +1,62 @@
+package analysis
+
+import (
+	"strings"
+
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+)
+
+// finish closes what is open and judges. damage is why the file could not be
+// read to its end; what was read before stays true.
+func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
+	s := &e.summary
+	s.Packets, s.Bytes, s.CutShort, s.SnapLength = file.Packets, file.Bytes, file.CutShort, file.SnapLength
+	s.Dropped = int64(file.Dropped)
+	counters, limits := e.protocols.finish(s)
+	if e.run.Wants.End != nil {
+		e.run.Wants.End(s)
+	}
+	if e.run.Dropped > 0 {
+		limits.drop("findings", e.run.Dropped)
+	}
+	a := &Analysis{
+		Schema: Schema,
+		Capture: Capture{
+			File: e.options.File, Readable: true, Format: string(file.Format), LinkType: linkTypes(file.LinkTypes),
+			Bytes: file.Bytes, Packets: file.Packets, SnapLength: file.SnapLength, TruncatedPackets: s.Truncated,
+			CutShort: file.CutShort || damage != nil, Dropped: s.Dropped,
+		},
+		Counters:      counters,
+		Findings:      e.run.Sorted(),
+		Conversations: e.protocols.talks.busiest(),
+		Limits:        limits,
+	}
+	if damage != nil {
+		a.Capture.Error = damage.Error()
+	}
+	if s.First != 0 {
+		a.Capture.FirstPacket, a.Capture.LastPacket = s.First.Time(), s.Last.Time()
+	}
+	a.Verdict = judge(a, e)
+	a.Ladders = e.protocols.ladders.choose(a.Findings, a.Verdict.Findings)
+	return a
+}
+
+func linkTypes(all []pcap.LinkType) string {
+	var names []string
+	for _, t := range all {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+func (l *Limits) drop(what string, n int64) {
+	if n <= 0 {
+		return
+	}
+	l.Hit = true
+	if l.Dropped == nil {
+		l.Dropped = map[string]int64{}
+	}
+	l.Dropped[what] += n
+}

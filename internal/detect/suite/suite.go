@@ -1,0 +1,18 @@
+// Package suite lists the detectors that the product runs.
+package suite
+
+import (
+	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/detect/beacon"
+	"github.com/pcapwarden/pcapwarden/internal/detect/connect"
+	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
+	"github.com/pcapwarden/pcapwarden/internal/detect/tlsfail"
+)
+
+// Default are all detectors.
+var Default = []*detect.Detector{
+	connect.Detector,
+	tlsfail.Detector,
+	resolve.Detector,
+	beacon.Detector,
+}
