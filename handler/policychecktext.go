@@ -86,7 +86,7 @@ func (c *checked) writeProfiles(p page) {
 		p.item(2, "approval", 10, approval(profile.Approval))
 		fmt.Fprintln(p)
 	}
-	p.item(0, "Next:", 6, "try an alert with --alert FILE; the action group's log or the portal has its payload.")
+	p.item(0, "Next:", 6, "try an alert with --alert FILE, a payload in the common alert schema.")
 }
 
 func limits(d time.Duration, total, perPacket int64, retention time.Duration) string {

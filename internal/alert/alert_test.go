@@ -63,7 +63,7 @@ func TestParseKinds(t *testing.T) {
 		},
 		{file: "connection_monitor", kind: alert.ConnectionMonitor, targets: []string{"vm " + vm + " from dimension SourceResourceId"}},
 		{file: "prometheus", kind: alert.Prometheus, targets: []string{"vm " + vm + " from dimension microsoft.resourceid"}},
-		{file: "log_v1_computer", kind: alert.LogV1, targets: []string{"computer-name shop-web-1.example.com from dimension Computer"}},
+		{file: "log_v1_computer", kind: alert.LogV1, targets: []string{"computer-name shop-web-1 from configurationItems"}},
 		{file: "log_v2_computer", kind: alert.LogV2, targets: []string{"computer-name shop-web-1 from dimension Computer"}},
 		{file: "log_v2_resource_id", kind: alert.LogV2, targets: []string{"vm " + vm + " from dimension _ResourceId"}},
 		{file: "activity_administrative", kind: alert.ActivityAdministrative, targets: []string{"vm " + vm + " from alertTargetIDs"}},
@@ -97,6 +97,11 @@ func TestParseKinds(t *testing.T) {
 			}
 			if a.TestAction {
 				t.Error("taken for the test button")
+			}
+			for _, target := range a.Targets {
+				if target.Given == "" {
+					t.Errorf("target %+v does not say what was given", target)
+				}
 			}
 		})
 	}
@@ -279,10 +284,12 @@ func TestDimensionsThatAreNotWhatTheySeem(t *testing.T) {
 	monitor := string(read(t, "testdata/connection_monitor.json"))
 	logs := string(read(t, "testdata/log_v2_computer.json"))
 	names := string(read(t, "testdata/metric_vmss_vmname.json"))
+	v1 := string(read(t, "testdata/log_v1_computer.json"))
 	tests := []struct{ name, data, old, new, want string }{
 		{"source_is_no_machine", monitor, vm, sub + "/resourceGroups/r/providers/Microsoft.Network/virtualNetworks/v", "vm " + strings.Replace(vm, "web-1", "db-1", 1) + " from dimension DestinationResourceId"},
 		{"source_is_malformed", monitor, vm, vm + "//", "malformed " + vm + "// from dimension SourceResourceId; vm " + strings.Replace(vm, "web-1", "db-1", 1) + " from dimension DestinationResourceId"},
 		{"computer_is_a_path", logs, `"value": "shop-web-1"`, `"value": "../x"`, "malformed ../x from dimension Computer; computer-name shop-web-1 from configurationItems"},
+		{"v1_dimension_before_configuration_items", v1, `"AlertType"`, `"Dimensions": [{"name": "Computer", "value": "shop-db-1"}], "AlertType"`, "computer-name shop-db-1 from dimension Computer"},
 		{"instance_is_markup", names, "shop-ss_7", "<b>", "malformed <b> from dimension VMName"},
 	}
 	for _, tt := range tests {

@@ -71,7 +71,7 @@ func decodeValue(d *json.Decoder) (any, *Error) {
 		// A number that no float64 holds means different things to different
 		// readers.
 		if _, err := strconv.ParseFloat(token.String(), 64); err != nil || len(token) > 64 {
-			return nil, refuse(NotJSON, "number %.24q is out of range", token.String())
+			return nil, refuse(NotJSON, "number %+.24q is out of range", token.String())
 		}
 		return token, nil
 	case json.Delim:
@@ -94,7 +94,7 @@ func decodeObject(d *json.Decoder) (any, *Error) {
 		}
 		folded := fold(key)
 		if seen[folded] {
-			return nil, refuse(DuplicateKey, "key %.64q is there twice (case does not count)", key)
+			return nil, refuse(DuplicateKey, "key %+.64q is there twice (case does not count)", key)
 		}
 		seen[folded] = true
 		v, refused := decodeValue(d)

@@ -136,7 +136,7 @@ func readKind(m *message) *Error {
 		k.dimensions(m)
 	}
 	if m.overflow != "" {
-		return refuse(TooManyTargets, "dimension %.64q has more than %d values; narrow the rule", m.overflow, MaxTargets)
+		return refuse(TooManyTargets, "dimension %+.64q has more than %d values; narrow the rule", m.overflow, MaxTargets)
 	}
 	condition := m.context.object("condition")
 	m.WindowStart = window(condition.text("windowStartTime"), m.context.text("SearchIntervalStartTimeUtc"))

@@ -47,7 +47,7 @@ func parse(data []byte) (Alert, *Error) {
 		return Alert{}, refuse(SchemaUnknown, "the alert is no JSON object; use the common alert schema in the action group")
 	}
 	if schema, _ := root["schemaid"].(string); !strings.EqualFold(schema, schemaID) {
-		return Alert{}, refuse(SchemaUnknown, "schemaId is %.64q, not %s; turn the common alert schema on in the action group", root.text("schemaId"), schemaID)
+		return Alert{}, refuse(SchemaUnknown, "schemaId is %+.64q, not %s; turn the common alert schema on in the action group", root.text("schemaId"), schemaID)
 	}
 	body := root.object("data")
 	m := &message{
@@ -103,7 +103,7 @@ func readEssentials(m *message) *Error {
 	case strings.EqualFold(string(m.Condition), string(Resolved)):
 		m.Condition = Resolved
 	default:
-		return refuse(ConditionUnknown, "monitorCondition is %.64q, neither Fired nor Resolved", m.Condition)
+		return refuse(ConditionUnknown, "monitorCondition is %+.64q, neither Fired nor Resolved", m.Condition)
 	}
 	return nil
 }
@@ -112,11 +112,11 @@ func readTimes(m *message) *Error {
 	var err error
 	fired := m.essentials.text("firedDateTime")
 	if m.Fired, err = time.Parse(time.RFC3339, fired); err != nil {
-		return refuse(TimeInvalid, "firedDateTime %.40q is no RFC 3339 time", fired)
+		return refuse(TimeInvalid, "firedDateTime %+.40q is no RFC 3339 time", fired)
 	}
 	if resolved := m.essentials.text("resolvedDateTime"); resolved != "" {
 		if m.Resolved, err = time.Parse(time.RFC3339, resolved); err != nil {
-			return refuse(TimeInvalid, "resolvedDateTime %.40q is no RFC 3339 time", resolved)
+			return refuse(TimeInvalid, "resolvedDateTime %+.40q is no RFC 3339 time", resolved)
 		}
 	}
 	m.Fired, m.Resolved = m.Fired.UTC(), m.Resolved.UTC()

@@ -71,6 +71,9 @@ func merge(targets []Target) []Target {
 			continue
 		}
 		first := &merged[i]
+		if t.Type != ScaleSet {
+			continue
+		}
 		if len(first.Instances) == 0 || len(t.Instances) == 0 {
 			first.Instances = nil // one of them means the whole set
 			first.Given = first.ID.String()

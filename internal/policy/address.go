@@ -62,7 +62,7 @@ func (n node) addresses() (terms []term, placeholder string) {
 			m := placeholderRegex.FindStringSubmatch(s)
 			switch {
 			case m == nil:
-				item.fail("%q is no placeholder: the whole value must be {alert.NAME}, NAME a dimension of the alert", shorten(s))
+				item.fail("%+q is no placeholder: the whole value must be {alert.NAME}, NAME a dimension of the alert", shorten(s))
 			case n.Kind == yaml.SequenceNode:
 				item.fail("a placeholder stands alone, not in a list; write a filter of its own")
 			default:
@@ -84,7 +84,7 @@ func (n node) addresses() (terms []term, placeholder string) {
 // addressTerms reads one scalar.
 func (n node) addressTerms(s string) []term {
 	if strings.Contains(s, ":") {
-		n.fail("%q looks like IPv6, which Network Watcher's filters do not know; filter on ports, or on IPv4", shorten(s))
+		n.fail("%+q looks like IPv6, which Network Watcher's filters do not know; filter on ports, or on IPv4", shorten(s))
 		return nil
 	}
 	parts := strings.Split(strings.TrimSuffix(s, ";"), ";")
@@ -92,7 +92,7 @@ func (n node) addressTerms(s string) []term {
 	for _, part := range parts {
 		t, err := parseAddressTerm(part)
 		if err == nil && len(parts) > 1 && strings.Contains(part, "-") {
-			err = fmt.Errorf("%q: a range in a list is never matched; write a YAML list, [%s]", part, strings.Join(parts, ", "))
+			err = fmt.Errorf("%+q: a range in a list is never matched; write a YAML list, [%s]", part, strings.Join(parts, ", "))
 		}
 		if err != nil {
 			n.fail("%s", err)
@@ -129,9 +129,9 @@ func parseAddressTerm(s string) (term, error) {
 	b, errHigh := netip.ParseAddr(high)
 	switch {
 	case errLow != nil || errHigh != nil || !a.Is4() || !b.Is4():
-		return term{}, fmt.Errorf("%q is no IPv4 address, range a-b, list a;b or network a/n; Network Watcher would take it and capture nothing", shorten(s))
+		return term{}, fmt.Errorf("%+q is no IPv4 address, range a-b, list a;b or network a/n; Network Watcher would take it and capture nothing", shorten(s))
 	case b.Less(a):
-		return term{}, fmt.Errorf("range %q ends before it begins", s)
+		return term{}, fmt.Errorf("range %+q ends before it begins", s)
 	case a == b && a.IsUnspecified():
 		return term{}, fmt.Errorf("%s is no machine's address; leave the key out to match any", s)
 	}
@@ -151,9 +151,9 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(s)
 	switch {
 	case err == nil && !prefix.Addr().Is4():
-		return netip.Prefix{}, fmt.Errorf("%q is IPv6, which Network Watcher's filters do not know", s)
+		return netip.Prefix{}, fmt.Errorf("%+q is IPv6, which Network Watcher's filters do not know", s)
 	case err != nil:
-		return netip.Prefix{}, fmt.Errorf("%q is no IPv4 network such as 10.0.0.0/8", shorten(s))
+		return netip.Prefix{}, fmt.Errorf("%+q is no IPv4 network such as 10.0.0.0/8", shorten(s))
 	case prefix.Bits() == 0:
 		return netip.Prefix{}, fmt.Errorf("%s matches every address: leave the key out, or name the network", s)
 	case prefix != prefix.Masked():
@@ -194,13 +194,13 @@ func (n node) ports() term {
 		b, okHigh := parsePort(high)
 		switch {
 		case !okLow || !okHigh:
-			n.fail("%q is no port: 1 to 65535, as \"443\", \"80-85\" or \"80;443\"; only addresses may be placeholders", shorten(s))
+			n.fail("%+q is no port: 1 to 65535, as \"443\", \"80-85\" or \"80;443\"; only addresses may be placeholders", shorten(s))
 			return term{}
 		case b < a:
-			n.fail("port range %q ends before it begins", part)
+			n.fail("port range %+q ends before it begins", part)
 			return term{}
 		case isRange && len(parts) > 1:
-			n.fail("%q: a port range in a list is never matched; write a filter for each", s)
+			n.fail("%+q: a port range in a list is never matched; write a filter for each", s)
 			return term{}
 		}
 		if i > 0 {

@@ -29,9 +29,9 @@ func (p *Policy) choose(d *Decision, a alert.Alert) (*Profile, *Refusal) {
 		chosen = slices.IndexFunc(matching, func(p *Profile) bool { return p.Name == a.Profile })
 		switch {
 		case !known:
-			return nil, &Refusal{Reason: ProfileUnknown, Message: fmt.Sprintf("custom property pcapProfile is %q, and no profile is called that", a.Profile)}
+			return nil, &Refusal{Reason: ProfileUnknown, Message: fmt.Sprintf("custom property pcapProfile is %+q, and no profile is called that", a.Profile)}
 		case chosen < 0:
-			return nil, &Refusal{Reason: ProfileNotMatching, Message: fmt.Sprintf("custom property pcapProfile is %q, and that profile's \"when\" does not match the alert", a.Profile)}
+			return nil, &Refusal{Reason: ProfileNotMatching, Message: fmt.Sprintf("custom property pcapProfile is %+q, and that profile's \"when\" does not match the alert", a.Profile)}
 		}
 	}
 	if len(matching) == 0 {
@@ -58,7 +58,7 @@ func (w When) mismatch(a alert.Alert) string {
 	} {
 		matches := func(s string) bool { return fold(s) == fold(c.value) }
 		if len(c.allowed) > 0 && !slices.ContainsFunc(c.allowed, matches) {
-			return fmt.Sprintf("%s: the alert has %.64q, the profile %s", c.key, c.value, strings.Join(c.allowed, ", "))
+			return fmt.Sprintf("%s: the alert has %+.64q, the profile %s", c.key, c.value, strings.Join(c.allowed, ", "))
 		}
 	}
 	if len(w.TargetTypes) == 0 {
@@ -74,7 +74,7 @@ func (w When) mismatch(a alert.Alert) string {
 		return ""
 	}
 	slices.Sort(types)
-	return fmt.Sprintf("targetType: the alert has %q, the profile %s", strings.Join(slices.Compact(types), ", "), strings.Join(w.TargetTypes, ", "))
+	return fmt.Sprintf("targetType: the alert has %+q, the profile %s", strings.Join(slices.Compact(types), ", "), strings.Join(w.TargetTypes, ", "))
 }
 
 // CheckTarget says whether a machine may be captured as far as its ID tells,
@@ -92,7 +92,7 @@ func (p *Policy) checkScope(id resourceid.ID) *Refusal {
 	case !slices.Contains(p.Scope.Subscriptions, fold(id.Subscription())):
 		message = "subscription " + id.Subscription() + " is not in scope.subscriptions"
 	case !slices.Contains(p.Scope.ResourceGroups, fold(id.ResourceGroup())):
-		message = fmt.Sprintf("resource group %q is not in scope.resourceGroups", shorten(id.ResourceGroup()))
+		message = fmt.Sprintf("resource group %+q is not in scope.resourceGroups", shorten(id.ResourceGroup()))
 	default:
 		return nil
 	}
@@ -115,7 +115,7 @@ func (p *Policy) CheckMachine(tags map[string]string, region string) (landing re
 	}
 	landing, ok := p.Landing[Region(region)]
 	if !ok {
-		return resourceid.ID{}, &Refusal{Reason: NoLanding, Message: fmt.Sprintf("the policy has no landing account in region %.40q; Network Watcher stores captures in the machine's region only", region)}
+		return resourceid.ID{}, &Refusal{Reason: NoLanding, Message: fmt.Sprintf("the policy has no landing account in region %+.40q; Network Watcher stores captures in the machine's region only", region)}
 	}
 	return landing, nil
 }

@@ -221,7 +221,7 @@ func (p *Policy) checkedAtStart(plan Plan) []string {
 	checks = append(checks, p.Scope.tagChecks()...)
 	checks = append(checks,
 		"region: the machine's has a Network Watcher",
-		"landing: the region is "+strings.Join(p.Regions(), " or ")+", which have a storage account",
+		"landing: the machine is in "+strings.Join(p.Regions(), " or ")+", where captures can land",
 		"power state: running",
 		"agent: the Network Watcher extension is installed",
 	)
@@ -280,7 +280,7 @@ func (r FilterRule) values(a alert.Alert, placeholder, plain string) ([]string, 
 		address, err := netip.ParseAddr(v)
 		switch {
 		case err != nil || !address.Is4() || address.String() != v:
-			return nil, &Refusal{Reason: PlaceholderInvalid, Message: fmt.Sprintf("dimension %s is %.40q, not one IPv4 address", placeholder, v)}
+			return nil, &Refusal{Reason: PlaceholderInvalid, Message: fmt.Sprintf("dimension %s is %+.40q, not one IPv4 address", placeholder, v)}
 		case !r.Within.Contains(address):
 			return nil, &Refusal{Reason: PlaceholderInvalid, Message: fmt.Sprintf("dimension %s is %s, outside %s", placeholder, address, r.Within)}
 		}

@@ -50,7 +50,7 @@ func (p *Policy) read(root node) {
 	}
 	if n, ok := o.required("version", "write version: 1"); ok {
 		if s, ok := n.text(); ok && s != "1" {
-			n.fail("%q is not known here; this program reads version 1", shorten(s))
+			n.fail("%+q is not known here; this program reads version 1", shorten(s))
 		}
 	}
 	p.Limits = DefaultLimits
@@ -119,7 +119,7 @@ func (s *Scope) read(n node) {
 		s.DenyTag = n.tags()
 		for name, value := range s.DenyTag {
 			if v, ok := tag(s.RequireTag, name); ok && v == value {
-				n.fail("denies the tag %q that requireTag asks for: no machine could pass", shorten(name))
+				n.fail("denies the tag %+q that requireTag asks for: no machine could pass", shorten(name))
 			}
 		}
 	}
@@ -171,7 +171,7 @@ func (p *Policy) readLanding(n node) {
 			s, ok := n.text()
 			region = Region(s)
 			if ok && !regionPattern.MatchString(region) {
-				n.fail("%q is no region", shorten(s))
+				n.fail("%+q is no region", shorten(s))
 			} else if _, twice := p.Landing[region]; ok && twice {
 				n.fail("region %s is there twice; a capture has to land in one account", region)
 			}
@@ -179,7 +179,7 @@ func (p *Policy) readLanding(n node) {
 		if n, ok := o.required("storageAccountId", "the ARM ID of the landing account"); ok {
 			id, ok := n.resource(resourceid.TypeStorageAccount, "")
 			if ok && !storagePattern.MatchString(fold(id.Name())) {
-				n.fail("%q is no storage account's name: 3 to 24 lower-case letters and digits", shorten(id.Name()))
+				n.fail("%+q is no storage account's name: 3 to 24 lower-case letters and digits", shorten(id.Name()))
 			}
 			p.Landing[region] = id
 		}
@@ -222,7 +222,7 @@ func (e *Expected) read(n node) {
 			prefix, err := netip.ParsePrefix(s)
 			switch {
 			case err != nil:
-				n.fail("%q is no network such as 10.0.0.0/8", shorten(s))
+				n.fail("%+q is no network such as 10.0.0.0/8", shorten(s))
 			case prefix != prefix.Masked():
 				n.fail("%s has host bits set: the network is %s", s, prefix.Masked())
 			default:
@@ -239,7 +239,7 @@ func (e *Expected) read(n node) {
 			}
 			a, err := netip.ParseAddr(s)
 			if err != nil || a.Zone() != "" {
-				n.fail("%q is no address such as 10.0.0.4", shorten(s))
+				n.fail("%+q is no address such as 10.0.0.4", shorten(s))
 				return netip.Addr{}, false
 			}
 			return a, true

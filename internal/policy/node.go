@@ -205,7 +205,7 @@ func (n node) reject() {
 		n.fail("anchors are not allowed: write the value out")
 	}
 	if n.Style&yaml.TaggedStyle != 0 {
-		n.fail("tags such as %q are not allowed", shorten(n.Tag))
+		n.fail("tags such as %+q are not allowed", shorten(n.Tag))
 	}
 	switch n.Kind {
 	case yaml.AliasNode:

@@ -21,9 +21,9 @@ func (p *Policy) readProfiles(n node) {
 			switch line, twice := names[s]; {
 			case !ok:
 			case !namePattern.MatchString(s):
-				n.fail("%q is no name: 1 to 40 of a-z, 0-9 and -", shorten(s))
+				n.fail("%+q is no name: 1 to 40 of a-z, 0-9 and -", shorten(s))
 			case twice:
-				n.fail("%q is there twice, first in line %d", s, line)
+				n.fail("%+q is there twice, first in line %d", s, line)
 			}
 			names[s], profile.Name = n.Line, s
 		}
@@ -83,7 +83,7 @@ func (n node) oneOf(values ...string) (string, bool) {
 			return v, true
 		}
 	}
-	n.fail("%q is none of %s", shorten(s), strings.Join(values, ", "))
+	n.fail("%+q is none of %s", shorten(s), strings.Join(values, ", "))
 	return "", false
 }
 
@@ -169,7 +169,7 @@ func (a *Approval) read(n node) (expires int) {
 		if s, ok := n.text(); ok {
 			day, err := time.Parse(time.DateOnly, s)
 			if err != nil || !datePattern.MatchString(s) {
-				n.fail("%q is no date such as 2027-01-31", shorten(s))
+				n.fail("%+q is no date such as 2027-01-31", shorten(s))
 			}
 			a.Expires, expires = day, n.Line
 		}

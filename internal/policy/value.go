@@ -50,7 +50,7 @@ func (n node) duration(days bool, limit time.Duration) (time.Duration, bool) {
 	} else if parsed, err := time.ParseDuration(s); err == nil && durationPattern.MatchString(s) {
 		d = parsed
 	} else {
-		n.fail("%q is no duration: a number with %s", shorten(s), units)
+		n.fail("%+q is no duration: a number with %s", shorten(s), units)
 		return 0, false
 	}
 	switch {
@@ -90,7 +90,7 @@ func (n node) size() (int64, bool) {
 	}
 	m := sizePattern.FindStringSubmatch(s)
 	if m == nil {
-		n.fail("%q is no size: a whole number with B, KiB, MiB or GiB, such as 100MiB", shorten(s))
+		n.fail("%+q is no size: a whole number with B, KiB, MiB or GiB, such as 100MiB", shorten(s))
 		return 0, false
 	}
 	count, err := strconv.ParseInt(m[1], 10, 64)
@@ -128,7 +128,7 @@ func (n node) integer(low, high int64) (int64, bool) {
 	}
 	v, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || !integerPattern.MatchString(s) || v < low || v > high {
-		n.fail("%q is no whole number from %d to %d", shorten(s), low, high)
+		n.fail("%+q is no whole number from %d to %d", shorten(s), low, high)
 		return 0, false
 	}
 	return v, true
@@ -159,7 +159,7 @@ func (n node) words() (string, bool) {
 func (n node) guid() (string, bool) {
 	s, ok := n.text()
 	if ok && !resourceid.IsGUID(s) {
-		n.fail("%q is no subscription: its GUID, exactly; names and patterns do not count", shorten(s))
+		n.fail("%+q is no subscription: its GUID, exactly; names and patterns do not count", shorten(s))
 		return "", false
 	}
 	return strings.ToLower(s), ok
@@ -172,7 +172,7 @@ func (n node) resourceGroup() (string, bool) {
 		return "", false
 	}
 	if !groupPattern.MatchString(s) || strings.HasSuffix(s, ".") || strings.Contains(s, "..") {
-		n.fail("%q is no resource group: its bare ASCII name, exactly; no path, no pattern", shorten(s))
+		n.fail("%+q is no resource group: its bare ASCII name, exactly; no path, no pattern", shorten(s))
 		return "", false
 	}
 	return strings.ToLower(s), true

@@ -55,7 +55,7 @@ type ID struct {
 func Parse(s string) (ID, error) {
 	id, err := parse(s)
 	if err != nil {
-		return ID{}, fmt.Errorf("resource ID %.80q: %w", s, err)
+		return ID{}, fmt.Errorf("resource ID %+.80q: %w", s, err)
 	}
 	return id, nil
 }
@@ -104,7 +104,7 @@ func parse(s string) (ID, error) {
 		return ID{}, ErrScope
 	}
 	if !strings.EqualFold(rest[0], "providers") {
-		return ID{}, fmt.Errorf("segment %.40q where \"providers\" belongs", rest[0])
+		return ID{}, fmt.Errorf("segment %+.40q where \"providers\" belongs", rest[0])
 	}
 	if len(rest) < 4 || len(rest)%2 != 0 {
 		return ID{}, errors.New("a type without a name")
@@ -115,7 +115,7 @@ func parse(s string) (ID, error) {
 // withPath adds the provider namespace and the type/name pairs.
 func (id ID) withPath(namespace string, pairs []string) (ID, error) {
 	if !isWord(namespace, ".") || !strings.Contains(namespace, ".") {
-		return ID{}, fmt.Errorf("%.40q is not a provider namespace", namespace)
+		return ID{}, fmt.Errorf("%+.40q is not a provider namespace", namespace)
 	}
 	id.namespace = namespace
 	types := make([]string, 1, 1+len(pairs)/2)
@@ -127,7 +127,7 @@ func (id ID) withPath(namespace string, pairs []string) (ID, error) {
 			return ID{}, errors.New("a second \"providers\"")
 		}
 		if !isWord(pairs[i], "") {
-			return ID{}, fmt.Errorf("%.40q is not a resource type", pairs[i])
+			return ID{}, fmt.Errorf("%+.40q is not a resource type", pairs[i])
 		}
 		types = append(types, pairs[i])
 	}
@@ -154,7 +154,7 @@ func checkSegment(s string) error {
 		case c >= 0x80:
 			return errors.New("not ASCII")
 		case !isAlphanumeric(c) && !strings.ContainsRune("-_.()", rune(c)):
-			return fmt.Errorf("character %q is not allowed", c)
+			return fmt.Errorf("character %+q is not allowed", c)
 		}
 	}
 	if strings.Contains(s, "..") || s[len(s)-1] == '.' {
