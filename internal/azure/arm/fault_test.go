@@ -100,7 +100,6 @@ func TestFaultsOfEveryCall(t *testing.T) {
 		{"subscription_out_of_sight", local.Fault{Status: 404, Code: "SubscriptionNotFound"}, want{denied: true}, 1, "SubscriptionNotFound"},
 		{"not_found_by_a_proxy", local.Fault{Status: 404}, want{}, 1, "HTTP 404"},
 		{"broken", local.Fault{Status: 500, Code: "InternalServerError", Message: "An error occurred."}, want{}, 2, "An error occurred."},
-		{"bad_gateway", local.Fault{Status: 502}, want{}, 2, "HTTP 502"},
 		{"connection_lost", local.Fault{Drop: true}, want{}, 2, "no answer"},
 	}
 	for _, call := range calls {

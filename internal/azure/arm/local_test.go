@@ -64,8 +64,9 @@ func serve(t *testing.T, w local.World, o local.Options) (*local.Server, *arm.Wa
 			t.Error(err)
 		}
 	})
-	endpoint := "http://" + l.Addr().String()
-	return s, watcherAt(t, endpoint, nil)
+	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+	t.Cleanup(client.CloseIdleConnections) // the server waits for them
+	return s, watcherAt(t, "http://"+l.Addr().String(), client)
 }
 
 func watcherAt(t *testing.T, endpoint string, client *http.Client) *arm.Watcher {

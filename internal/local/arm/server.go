@@ -107,7 +107,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	end := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		s.release()
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		// No answer takes longer; what is left are connections that never
+		// carried a request.
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
 		defer cancel()
 		if h.Shutdown(grace) != nil {
 			h.Close()
