@@ -305,6 +305,34 @@ func TestDimensionsThatAreNotWhatTheySeem(t *testing.T) {
 	}
 }
 
+func TestTestAction(t *testing.T) {
+	const invented = "/subscriptions/0f3c2b1a-9d8e-4c7b-a6f5-e4d3c2b1a098/resourcegroups/test-RG/providers/microsoft.compute/virtualmachines/test-VM"
+	budget := string(read(t, "testdata/budget.json"))
+	tests := []struct {
+		name string
+		data []byte
+		want bool
+	}{
+		{"button", edit(t, "cpu-high", "test-metricAlertRule", vm, invented), true},
+		{"button_for_health_of_a_subscription", edit(t, "cpu-high", "test-ServiceHealthAlertRule", vm, sub), true},
+		{"own_rule_of_that_name", edit(t, "cpu-high", "test-metricAlertRule"), false},
+		{"own_rule_in_that_group", edit(t, vm, invented), false},
+		{"budget", []byte(budget), false},
+		{"button_for_a_budget", []byte(strings.Replace(budget, "Monthly", "Delivery Confirmation: This is a sample budget alert.", 1)), true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a, err := alert.Parse(tt.data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.TestAction != tt.want {
+				t.Errorf("TestAction = %v, want %v", a.TestAction, tt.want)
+			}
+		})
+	}
+}
+
 func read(t testing.TB, path string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(path)

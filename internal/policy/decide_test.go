@@ -120,6 +120,13 @@ func TestDecide(t *testing.T) {
 			want: []string{"target AzureVM shop-web-1"},
 		},
 
+		{
+			name: "test_action", policy: change(t, "[shop-rg, robots-rg]", "[shop-rg, test-rg]", "[upload-failures]", "[test-metricAlertRule]"),
+			alert: func(p *payload) {
+				p.rule, p.targets = "test-metricAlertRule", []string{strings.Replace(machine, "shop-rg", "test-RG", 1)}
+			},
+			want: []string{"test-action shop-web-1"},
+		},
 		{name: "resolved", alert: func(p *payload) { p.condition = "Resolved" }, want: []string{"resolved shop-web-1"}},
 		{name: "resolved_before_all_else", alert: func(p *payload) { p.condition, p.targets = "Resolved", []string{machine + "//x"} }, want: []string{"resolved x"}},
 		{name: "fired_in_1970", alert: func(p *payload) { p.fired = "1970-01-01T00:00:00Z" }, want: []string{"time-invalid shop-web-1"}},
