@@ -23,14 +23,17 @@ var running = sync.OnceValues(func() (Server, error) {
 	if err != nil {
 		return Server{}, err
 	}
-	port, _, err := node.Start(dir, "node_modules/azurite/dist/src/blob/main.js", func(port int) []string {
+	ports, _, err := node.Start(dir, "node_modules/azurite/dist/src/blob/main.js", 1, func(ports []int) []string {
 		return []string{
-			"--blobHost", "127.0.0.1", "--blobPort", strconv.Itoa(port), "--inMemoryPersistence", "--silent",
+			"--blobHost", "127.0.0.1", "--blobPort", strconv.Itoa(ports[0]), "--inMemoryPersistence", "--silent",
 			"--disableTelemetry",    // on by default
 			"--skipApiVersionCheck", // the SDK asks for a newer version than any Azurite knows
 		}
-	}, node.Answers)
-	return Server{port}, err
+	})
+	if err != nil {
+		return Server{}, err
+	}
+	return Server{ports[0]}, nil
 })
 
 // Start returns the server of this test binary, which ends with it. Without

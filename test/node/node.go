@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -108,18 +109,23 @@ func install(dir, modules string, want []byte) error {
 // however this process ends: then its standard input ends.
 const orphan = `data:text/javascript,process.stdin.resume().on('end',()=>process.exit()).on('error',()=>process.exit())`
 
-// Start runs a script with the arguments and waits until ready says that its
-// port answers. It ends with this process, or with the returned function.
-func Start(dir, script string, args func(port int) []string, ready func(port int) error) (port int, stop func(), err error) {
-	for range 3 { // the free port may be taken in between
-		if port, err = freePort(); err != nil {
-			return 0, nil, err
+// Start runs a script with the arguments made of so many free ports, and waits
+// until they answer. It ends with this process, or with the returned function.
+func Start(dir, script string, ports int, args func(ports []int) []string) (got []int, stop func(), err error) {
+	for range 3 { // a free port may be taken in between
+		got = nil
+		for range ports {
+			port, err := freePort()
+			if err != nil {
+				return nil, nil, err
+			}
+			got = append(got, port)
 		}
-		if stop, err = start(dir, script, args(port), func() error { return ready(port) }); err == nil {
-			return port, stop, nil
+		if stop, err = start(dir, script, args(got), func() error { return answer(got) }); err == nil {
+			return got, stop, nil
 		}
 	}
-	return 0, nil, err
+	return nil, nil, err
 }
 
 func start(dir, script string, args []string, ready func() error) (stop func(), err error) {
@@ -136,11 +142,11 @@ func start(dir, script string, args []string, ready func() error) (stop func(), 
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	stop = func() {
+	stop = sync.OnceFunc(func() {
 		_ = alive.Close()
 		_ = cmd.Process.Kill()
 		<-ended
-	}
+	})
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if err = ready(); err == nil {
 			return stop, nil
@@ -164,11 +170,16 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// Answers says whether somebody listens on the port.
-func Answers(port int) error {
-	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
-	if err != nil {
-		return err
+// answer says whether somebody listens on each of the ports.
+func answer(ports []int) error {
+	for _, port := range ports {
+		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
+		if err == nil {
+			err = c.Close()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return c.Close()
+	return nil
 }

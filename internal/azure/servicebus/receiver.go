@@ -72,13 +72,13 @@ func (r *Receiver) deliver(m *azservicebus.ReceivedMessage) functionshost.Delive
 	end := func(verb string, settle func(context.Context) error) func(context.Context) error {
 		return func(ctx context.Context) error {
 			doing := fmt.Sprintf("%s message %q of queue %q", verb, m.MessageID, r.queue)
-			if over.Load() { // the SDK would take it without a word
+			if over.Load() { // the SDK would say that all is well
 				return fmt.Errorf("%s: %w", doing, functionshost.ErrLockLost)
 			}
 			ctx, cancel := context.WithTimeoutCause(ctx, settleTimeout, errors.New("the queue did not answer in time"))
 			defer cancel()
 			err := explain(ctx, settle(ctx), doing)
-			if err == nil && verb != "renew lock of" {
+			if err == nil && verb != "renew lock of" || errors.Is(err, functionshost.ErrLockLost) {
 				over.Store(true)
 			}
 			return err
