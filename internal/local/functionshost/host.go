@@ -75,7 +75,7 @@ func Start(ctx context.Context, config Config) (*Host, error) {
 	// The host would go on trying this long before it stops itself.
 	patience, cancel := context.WithTimeoutCause(ctx, 4*h.file.initTimeout, errors.New("the handler did not become ready"))
 	defer cancel()
-	err = h.worker.await(patience)
+	_, err = h.worker.await(patience)
 	if err == nil && h.worker.isDead() {
 		err = errors.New("it exited with code 0, after which the host does not start it again; exit with another code")
 	}
@@ -239,7 +239,7 @@ func (h *Host) Fire(ctx context.Context, name string, input []byte) error {
 // scale-in would, and returns when it is gone. The host starts it again, and
 // unlike the real one does not count this towards the three errors after which
 // it stops. Invocations that run fail.
-func (h *Host) Kill() { h.worker.kill() }
+func (h *Host) Kill() { h.worker.kill(h.worker.current()) }
 
 // Done is closed when the host has stopped: because of Close, or because the
 // handler ended with an error too often. Err then says which.

@@ -136,22 +136,15 @@ func (h *Host) serveFunction(w http.ResponseWriter, r *http.Request, f *function
 		w.WriteHeader(http.StatusInternalServerError) // which an action group does not try again
 		return
 	}
-	b, ok := f.output("http")
-	if !ok {
+	if result.http == nil { // no http output
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	answer, warnings, reason := judgeHTTP(result, b.Name)
-	h.warn(f, warnings, reason)
-	if reason != "" {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	for name, values := range answer.header {
+	for name, values := range result.http.header {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(answer.status)
-	w.Write(answer.body)
+	w.WriteHeader(result.http.status)
+	w.Write(result.http.body)
 }
 
 // requestValue is the request as the host wraps it. A chunked body is lost, as

@@ -44,7 +44,7 @@ func (h *Host) invoke(f *function, v value) (result, error) {
 	event(InvocationStarted, slog.LevelDebug, "")
 
 	patience, cancel := context.WithTimeoutCause(context.Background(), 4*h.file.initTimeout, errors.New("no handler became ready"))
-	err := h.worker.await(patience)
+	process, err := h.worker.await(patience)
 	cancel()
 	if err != nil {
 		return failed(false, err.Error())
@@ -60,7 +60,7 @@ func (h *Host) invoke(f *function, v value) (result, error) {
 	}
 	if err != nil {
 		if context.Cause(ctx) == errFunctionTimeout {
-			h.worker.kill()
+			h.worker.kill(process)
 			return failed(true, fmt.Sprintf("took longer than functionTimeout, %v: the host killed the handler, and with it all it was running", h.file.functionTimeout))
 		}
 		return failed(false, err.Error())

@@ -39,6 +39,7 @@ type result struct {
 	outputs  []property
 	logs     []string
 	warnings []string // of what the host ignores silently
+	http     *httpAnswer
 }
 
 func (r result) output(name string) (json.RawMessage, bool) {
@@ -99,6 +100,11 @@ func judge(f *function, a answer) (r result, reason string, hangs bool) {
 		if !slices.ContainsFunc(f.outputs, func(b binding) bool { return b.Name == p.name }) {
 			r.warnings = append(r.warnings, fmt.Sprintf("the host ignores output %q: function.json has no such binding, and names have a case", p.name))
 		}
+	}
+	if b, ok := f.output("http"); ok && f.trigger.is("httpTrigger") {
+		a, warnings, wrong := judgeHTTP(r, b.Name)
+		r.http, r.warnings = &a, append(r.warnings, warnings...)
+		return r, wrong, false
 	}
 	return r, "", false
 }

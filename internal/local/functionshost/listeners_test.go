@@ -156,7 +156,7 @@ func TestQueueRenewsLocks(t *testing.T) {
 		renewals int
 	}{
 		{"short", 10 * time.Second, nil, 0},
-		{"long", 2 * time.Minute, nil, 3},
+		{"long", 110 * time.Second, nil, 3},
 		{"longer_than_renewed", time.Hour, nil, 10},
 		{"lost", 2 * time.Minute, errors.New("lock lost"), 1},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 )
@@ -99,16 +98,5 @@ func sleep(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	}
-}
-
-// warn reports what the host would do to an answer silently, and, with a
-// reason, why it fails.
-func (h *Host) warn(f *function, warnings []string, reason string) {
-	if len(warnings) > 0 {
-		h.observe(Event{Kind: InvocationWarning, Level: slog.LevelWarn, Function: f.name, Text: strings.Join(warnings, "; ")})
-	}
-	if reason != "" {
-		h.observe(Event{Kind: InvocationFailed, Level: slog.LevelError, Function: f.name, Text: reason})
 	}
 }

@@ -14,12 +14,9 @@ import (
 	"time"
 )
 
-const (
-	probeInterval = 25 * time.Millisecond
-	// freeRestart is the exit code after which the host restarts a handler
-	// without counting it.
-	freeRestart = 200
-)
+// freeRestart is the exit code after which the host restarts a handler without
+// counting it.
+const freeRestart = 200
 
 type phase int
 
@@ -178,45 +175,6 @@ func (w *worker) runOnce() (code int, err error) {
 	return 0, err
 }
 
-// probe asks for / until the handler answers anything at all.
-func (w *worker) probe(p *process) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	timeout := time.NewTimer(w.file.initTimeout)
-	defer timeout.Stop()
-	tick := time.NewTicker(probeInterval)
-	defer tick.Stop()
-	go func() {
-		<-p.exited
-		cancel()
-	}()
-	for {
-		select {
-		case <-p.exited:
-			return
-		case <-timeout.C:
-			w.mu.Lock()
-			p.late = fmt.Sprintf("did not answer GET / within %v (initializationTimeout)", w.file.initTimeout)
-			w.mu.Unlock()
-			kill(p.cmd.Process)
-			return
-		case <-tick.C:
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url()+"/", nil)
-		if err != nil {
-			return
-		}
-		resp, err := w.client.Do(req)
-		if err != nil {
-			continue
-		}
-		resp.Body.Close()
-		w.observe(Event{Kind: HandlerReady, Level: slog.LevelInfo, Text: w.url()})
-		w.set(ready, nil)
-		return
-	}
-}
-
 func (w *worker) set(to phase, why error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -245,30 +203,35 @@ func (w *worker) err() error {
 
 // await waits for a handler to send to. One that exited with 0 is as good as
 // any: connecting to it fails.
-func (w *worker) await(ctx context.Context) error {
+func (w *worker) await(ctx context.Context) (*process, error) {
 	for {
 		w.mu.Lock()
-		at, why, changed := w.phase, w.why, w.changed
+		at, why, changed, p := w.phase, w.why, w.changed, w.process
 		w.mu.Unlock()
 		switch at {
 		case ready, dead:
-			return nil
+			return p, nil
 		case stopped:
-			return fmt.Errorf("the host has stopped: %w", why)
+			return nil, fmt.Errorf("the host has stopped: %w", why)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// kill ends the process at once and waits for its end. It is started again and
-// the error not counted.
-func (w *worker) kill() {
+func (w *worker) current() *process {
 	w.mu.Lock()
-	p := w.process
+	defer w.mu.Unlock()
+	return w.process
+}
+
+// kill ends a process at once and waits for its end. The handler is started
+// again and the error not counted.
+func (w *worker) kill(p *process) {
+	w.mu.Lock()
 	if p == nil || p.cmd.Process == nil {
 		w.mu.Unlock()
 		return
@@ -280,7 +243,7 @@ func (w *worker) kill() {
 	default:
 	}
 	p.excused = true
-	if w.phase == ready {
+	if w.phase == ready && p == w.process {
 		w.phase = starting
 	}
 	kill(p.cmd.Process)
@@ -294,25 +257,9 @@ func (w *worker) close() {
 	w.closing = true
 	isDead := w.phase == dead // its run has returned
 	w.mu.Unlock()
-	w.kill()
+	w.kill(w.current())
 	if isDead {
 		w.set(stopped, errClosed)
 	}
 	w.client.CloseIdleConnections()
-}
-
-// errorBucket counts the ends of handlers that the host takes for errors.
-type errorBucket struct {
-	count int
-	last  time.Time
-}
-
-// add reports whether this error is one too many: the third, with less than
-// half an hour between each and the next.
-func (b *errorBucket) add(now time.Time) bool {
-	if now.Sub(b.last) >= 30*time.Minute {
-		b.count = 0
-	}
-	b.count, b.last = b.count+1, now
-	return b.count >= 3
 }
