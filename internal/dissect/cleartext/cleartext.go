@@ -146,6 +146,12 @@ func (r *Reader) Cut(from stream.Side, _ int64) { r.Gap(from, 0) }
 // Close says that one side sent a FIN or RST.
 func (r *Reader) Close(stream.Side, pcap.Timestamp, int64, bool) {}
 
+// Release lets go of what is held of unfinished lines: nothing more will be fed.
+func (r *Reader) Release() {
+	r.Gap(stream.Client, 0)
+	r.Gap(stream.Server, 0)
+}
+
 // login reports one.
 func (r *Reader) login(c *stream.Chunk, secret bool) {
 	if r.d.Login != nil {

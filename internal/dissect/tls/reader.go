@@ -80,6 +80,9 @@ type half struct {
 	smallRecord Alert // an encrypted record that may be an alert, if the connection ends now
 }
 
+// Counted reports whether tshark takes the connection for TLS.
+func (r *Reader) Counted() bool { return r.counted }
+
 // Session returns what was read so far. It is valid as long as the reader.
 func (r *Reader) Session() *Session { return &r.session }
 
@@ -256,4 +259,13 @@ func LooksLikeRecord(b []byte) bool {
 // connection on any port for TLS.
 func Opens(b []byte) bool {
 	return LooksLikeRecord(b) && (b[0] == recordHandshake || b[0] == recordApplicationData)
+}
+
+// LooksLikeSSL2 reports whether b starts with the ClientHello of SSLv2, as old
+// clients send it, for any version.
+func LooksLikeSSL2(b []byte) bool {
+	if len(b) < 11 || b[0]&0x80 == 0 || b[2] != byte(ClientHelloType) {
+		return false
+	}
+	return b[3] == 0 && b[4] == 2 || b[3] == 3 && b[4] <= 4
 }

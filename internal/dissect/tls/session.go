@@ -141,6 +141,11 @@ func (s *Session) Version() Version {
 	return 0
 }
 
+// Any reports whether anything of TLS was seen at all.
+func (s *Session) Any() bool {
+	return s.MessageCount > 0 || s.AlertCount > 0 || s.Data[0].Records > 0 || s.Data[1].Records > 0
+}
+
 // Seen returns the first message of type t from a side.
 func (s *Session) Seen(t HandshakeType, from stream.Side) (*Message, bool) {
 	for i := range s.Messages {
