@@ -298,26 +298,8 @@ func TestTapWithoutTheRight(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to give rights up")
 	}
-	// Another user may not be able to run the test binary where it lies.
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder, err := os.MkdirTemp("/tmp", "pcapwarden-test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(folder) })
-	copied := filepath.Join(folder, "test")
-	if err := errors.Join(os.WriteFile(copied, b, 0o755), os.Chmod(folder, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), copied, "-test.run=^TestTapWithoutTheRight$")
-	cmd.Dir = folder
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestTapWithoutTheRight$")
+	cmd.Dir = "/"
 	cmd.Env = []string{"PCAPWARDEN_TEST_TAP=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()

@@ -71,6 +71,10 @@ func (n *Namespace) run(addrs []netip.Addr, ready chan<- error) {
 	}
 }
 
+// mtu is a virtual network's, so that connections agree on a segment size
+// that is seen there.
+const mtu = 1500
+
 // addAddresses gives the loopback of the calling thread's namespace the
 // addresses, one alias each, and brings it up.
 func addAddresses(addrs []netip.Addr) error {
@@ -90,6 +94,10 @@ func addAddresses(addrs []netip.Addr) error {
 	lo.SetUint16(lo.Uint16() | unix.IFF_UP)
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
 		return fmt.Errorf("bring %s up: %w", Interface, err)
+	}
+	lo.SetUint32(mtu)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFMTU, lo); err != nil {
+		return fmt.Errorf("set MTU of %s: %w", Interface, err)
 	}
 	for i, addr := range addrs {
 		if err := addAlias(fd, fmt.Sprintf("%s:%d", Interface, i+1), addr); err != nil {

@@ -41,3 +41,8 @@ func (*Namespace) Restore([]byte) {}
 
 // Close does nothing.
 func (*Namespace) Close() error { return nil }
+
+// RunRootless fails: there are no user namespaces here.
+func RunRootless(context.Context, ...string) (exitCode int, err error) {
+	return 0, fmt.Errorf("run rootless: %w", errors.ErrUnsupported)
+}

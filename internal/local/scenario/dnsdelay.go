@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -83,11 +84,11 @@ expected:
 			if _, err := h.packets(ctx, silent); err != nil { // bound, and never read
 				return err
 			}
-			zone, err := h.packets(ctx, resolver)
+			questions, err := h.packets(ctx, resolver)
 			if err != nil {
 				return err
 			}
-			h.running.Go(func() { answerQuestions(zone, licenses.Addr()) })
+			h.running.Go(func() { answerQuestions(questions) })
 			if err := h.serve(ctx, licenses, grantLicenses); err != nil {
 				return err
 			}
@@ -99,32 +100,38 @@ expected:
 	}
 }
 
-// names is what a job looks up before it starts.
-var names = []string{
-	"reference.data.cedarvalley.example.",
-	"scratch.data.cedarvalley.example.",
-	"queue.cluster.cedarvalley.example.",
-	"licenses.cedarvalley.example.",
+// entry is a name and its address.
+type entry struct {
+	name string
+	addr netip.Addr
+}
+
+// zone is what a job looks up before it starts.
+var zone = []entry{
+	{"reference.data.cedarvalley.example.", netip.MustParseAddr("10.60.4.11")},
+	{"scratch.data.cedarvalley.example.", netip.MustParseAddr("10.60.4.12")},
+	{"queue.cluster.cedarvalley.example.", netip.MustParseAddr("10.60.3.20")},
+	{"licenses.cedarvalley.example.", netip.MustParseAddr("10.60.3.27")},
 }
 
 // startJob looks the names up at the first resolver that answers, one by one
 // as a node does that caches nothing, and then gets a license.
 func startJob(ctx context.Context, h *stagehand, node string, from netip.Addr, licenses netip.AddrPort, resolvers ...netip.AddrPort) error {
-	for _, name := range names {
+	for _, r := range zone {
 		asked := time.Now()
 		var addr netip.Addr
 		var err error
 		for _, resolver := range resolvers {
-			h.step(fmt.Sprintf("the %s %v asks %v for %s", node, from, resolver.Addr(), name))
-			if addr, err = ask(ctx, h, name, from, resolver); !errors.Is(err, os.ErrDeadlineExceeded) {
+			h.step(fmt.Sprintf("the %s %v asks %v for %s", node, from, resolver.Addr(), r.name))
+			if addr, err = ask(ctx, h, r.name, from, resolver); !errors.Is(err, os.ErrDeadlineExceeded) {
 				break
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("the %s looks up %s: %w", node, name, err)
+			return fmt.Errorf("the %s looks up %s: %w", node, r.name, err)
 		}
-		if addr != licenses.Addr() {
-			return fmt.Errorf("%s is %v, want %v", name, addr, licenses.Addr())
+		if addr != r.addr {
+			return fmt.Errorf("%s is %v, want %v", r.name, addr, r.addr)
 		}
 		h.step(fmt.Sprintf("the %s has its answer after %v", node, time.Since(asked).Round(10*time.Millisecond)))
 		if err := pause(ctx, 400*time.Millisecond); err != nil {
@@ -143,11 +150,13 @@ func startJob(ctx context.Context, h *stagehand, node string, from netip.Addr, l
 		return err
 	}
 	h.step(fmt.Sprintf("the %s has its license", node))
-	return nil
+	return pause(ctx, 200*time.Millisecond)
 }
 
 func grantLicenses(c net.Conn) {
-	if _, err := bufio.NewReader(c).ReadString('\n'); err == nil {
-		fmt.Fprintln(c, "granted")
+	if _, err := bufio.NewReader(c).ReadString('\n'); err != nil {
+		return
 	}
+	fmt.Fprintln(c, "granted")
+	io.Copy(io.Discard, c) // until the client hangs up
 }

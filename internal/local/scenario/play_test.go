@@ -192,11 +192,11 @@ func checkHeartbeat(t *testing.T, all []packet.Packet) {
 
 func checkSlowNode(t *testing.T, all []packet.Packet) {
 	node, silent, resolver, licenses := "10.60.2.17", "10.60.9.4", "10.60.0.4", "10.60.3.27"
-	expect(t, "questions to the silent resolver", count(all, node, silent, to(packet.ProtocolUDP, 53)), 2*len(names))
+	expect(t, "questions to the silent resolver", count(all, node, silent, to(packet.ProtocolUDP, 53)), 2*len(zone))
 	expect(t, "packets of the silent resolver", count(all, silent, "", every), 0)
 	expect(t, "ICMP", count(all, "", "", func(p packet.Packet) bool { return p.Protocol == packet.ProtocolICMP }), 0)
-	expect(t, "questions to the good resolver", count(all, node, resolver, to(packet.ProtocolUDP, 53)), len(names))
-	expect(t, "answers", count(all, resolver, node, every), len(names))
+	expect(t, "questions to the good resolver", count(all, node, resolver, to(packet.ProtocolUDP, 53)), len(zone))
+	expect(t, "answers", count(all, resolver, node, every), len(zone))
 	expect(t, "connections to the license server", count(all, node, licenses, flags(packet.SYN)), 1)
 	expect(t, "licenses", count(all, licenses, node, func(p packet.Packet) bool { return len(p.Payload) > 0 }), 1)
 	expect(t, "RST", count(all, "", "", func(p packet.Packet) bool { return p.Flags&packet.RST != 0 }), 0)
@@ -205,8 +205,8 @@ func checkSlowNode(t *testing.T, all []packet.Packet) {
 
 func checkHealthyNode(t *testing.T, all []packet.Packet) {
 	node, resolver, licenses := "10.60.2.18", "10.60.0.4", "10.60.3.27"
-	expect(t, "questions", count(all, node, "", to(packet.ProtocolUDP, 53)), len(names))
-	expect(t, "answers", count(all, resolver, node, every), len(names))
+	expect(t, "questions", count(all, node, "", to(packet.ProtocolUDP, 53)), len(zone))
+	expect(t, "answers", count(all, resolver, node, every), len(zone))
 	expect(t, "connections to the license server", count(all, node, licenses, flags(packet.SYN)), 1)
 	expect(t, "RST", count(all, "", "", func(p packet.Packet) bool { return p.Flags&packet.RST != 0 }), 0)
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -73,9 +74,8 @@ func address(packet []byte, id uint16) (netip.Addr, error) {
 	return netip.AddrFrom4(a.A), nil
 }
 
-// answerQuestions answers every question with the same address, until the
-// socket is closed.
-func answerQuestions(c net.PacketConn, addr netip.Addr) {
+// answerQuestions answers from the zone, until the socket is closed.
+func answerQuestions(c net.PacketConn) {
 	buf := make([]byte, 1500)
 	for {
 		n, from, err := c.ReadFrom(buf)
@@ -87,10 +87,15 @@ func answerQuestions(c net.PacketConn, addr netip.Addr) {
 			continue
 		}
 		m.Response, m.RecursionAvailable = true, true
-		m.Answers = []dnsmessage.Resource{{
-			Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET, TTL: 30},
-			Body:   &dnsmessage.AResource{A: addr.As4()},
-		}}
+		m.RCode = dnsmessage.RCodeNameError
+		name := m.Questions[0].Name
+		if i := slices.IndexFunc(zone, func(r entry) bool { return r.name == name.String() }); i >= 0 {
+			m.RCode = dnsmessage.RCodeSuccess
+			m.Answers = []dnsmessage.Resource{{
+				Header: dnsmessage.ResourceHeader{Name: name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET, TTL: 30},
+				Body:   &dnsmessage.AResource{A: zone[i].addr.As4()},
+			}}
+		}
 		if packet, err := m.Pack(); err == nil {
 			c.WriteTo(packet, from)
 		}
