@@ -64,7 +64,7 @@ const (
 	// unfinished is how many bytes of unfinished messages are held, in all.
 	unfinished = 16 << 20
 	// maxHellos is how many QUIC connections may wait for the rest of a
-	// ClientHello, up to 8 KiB each.
+	// hello, up to 16 KiB each.
 	maxHellos = 1024
 )
 

@@ -95,7 +95,7 @@ func (d *Dissector) segment(c *conn, side stream.Side, p *packet.Packet, seg *fl
 	}
 	// tshark does not dissect what was sent before, nor what comes late; what
 	// is resent fast it takes for new.
-	late := seg.Analysis.Has(flow.Retransmission | flow.OutOfOrder)
+	late := seg.Analysis.Has(flow.Retransmission | flow.OutOfOrder | flow.SpuriousRetransmission)
 	chunk := stream.Chunk{From: side, Time: p.Time, Frame: p.Number}
 	if seg.Gap {
 		d.gap(c, side, 0)

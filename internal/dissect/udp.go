@@ -36,7 +36,7 @@ func (d *Dissector) udp(p *packet.Packet, seg *flow.Segment) {
 		}
 	case low == ssdp || high == ssdp:
 		d.http.Datagram(p.Number, p.Payload)
-	case d.events.QUIC != nil && seg.Conversation != nil:
+	case seg.Conversation != nil:
 		d.quic(p, seg.Conversation)
 	}
 }
@@ -62,9 +62,11 @@ func (d *Dissector) quic(p *packet.Packet, c *flow.Conversation) {
 	if r.Done() {
 		return
 	}
-	waiting := r.Waiting()
 	r.Datagram(source(p), p.Time, p.Number, p.Payload)
-	if waiting && !r.Waiting() {
+	for _, t := range r.Messages() {
+		d.tls.CountQUIC(t)
+	}
+	if r.Done() {
 		d.hellos--
 	}
 }
@@ -76,7 +78,7 @@ func (d *Dissector) EndConversation(c *flow.Conversation) {
 	if !ok {
 		return
 	}
-	if r.Waiting() {
+	if !r.Done() {
 		d.hellos--
 		r.Release()
 	}

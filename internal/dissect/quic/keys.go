@@ -8,7 +8,7 @@ import (
 	"encoding/binary"
 )
 
-// keys protect the Initial packets that a client sends.
+// keys protect the Initial packets that one side sends.
 type keys struct {
 	aead cipher.AEAD
 	iv   [12]byte
@@ -21,9 +21,9 @@ var (
 	salt2 = []byte{0x0d, 0xed, 0xe3, 0xde, 0xf7, 0x00, 0xa6, 0xdb, 0x81, 0x93, 0x81, 0xbe, 0x6e, 0x26, 0x9d, 0xcb, 0xf9, 0xbd, 0x2e, 0xd9}
 )
 
-// clientKeys derives the keys from the destination connection id of the
-// client's first packet, as anybody can.
-func clientKeys(v Version, id []byte) (*keys, error) {
+// initialKeys derives the keys of a side ("client in", "server in") from the
+// destination connection id of the client's first packet, as anybody can.
+func initialKeys(v Version, id []byte, side string) (*keys, error) {
 	salt, prefix := salt1, "quic "
 	if v == Version2 {
 		salt, prefix = salt2, "quicv2 "
@@ -32,7 +32,7 @@ func clientKeys(v Version, id []byte) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := expand(initial, "client in", 32)
+	secret, err := expand(initial, side, 32)
 	if err != nil {
 		return nil, err
 	}

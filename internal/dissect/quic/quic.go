@@ -39,6 +39,7 @@ type Connection struct {
 	Frame          int64 // of the first Initial
 	Initials       int   // Initial packets of the client
 	Answered       bool  // the server sent anything back
+	ServerHello    bool  // and it was a ServerHello: the handshake went on
 	Retry          bool  // it asked for an address validation (RFC 9000, 17.2.5)
 	Negotiation    bool  // it refused the version (RFC 9000, 17.2.1)
 }

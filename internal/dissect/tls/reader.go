@@ -49,6 +49,10 @@ func NewDissector() *Dissector { return &Dissector{} }
 // takes the connection for TLS, so that its messages belong in the Counters.
 func (d *Dissector) NewReader(counted bool) *Reader { return &Reader{d: d, counted: counted} }
 
+// CountQUIC counts a handshake message that a QUIC packet carried: tshark
+// counts those, too.
+func (d *Dissector) CountQUIC(t byte) { d.handshakes[t]++ }
+
 // Reader reads one connection.
 type Reader struct {
 	d       *Dissector
