@@ -27,7 +27,7 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 	c.number(p, from, &out)
 	if p.PartialHeader {
 		out.Analysis = 0
-		c.advance(p, from, at)
+		t.advance(c, p, from, at)
 		c.roundTrip(p, from, 0, false)
 		t.count(c, from, 0)
 		c.Last = at
@@ -36,32 +36,32 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 	before, rested := s.tcp.nextSeq, c.atRest()
 	out.Analysis |= c.judge(p, from)
 	t.acknowledge(c, p, from, &out)
-	c.idleness(p, from, at, out.Analysis, rested)
-	c.advance(p, from, at)
+	t.idleness(c, p, from, at, out.Analysis, rested)
+	t.advance(c, p, from, at)
 	t.payload(c, p, from, at, before, &out)
 	if p.Flags&packet.SYN != 0 {
 		c.options(p, from)
 	}
 	c.roundTrip(p, from, out.Analysis, out.HasRTT)
-	s.measure(p, at)
-	c.record(p, from, out.Analysis)
 	t.count(c, from, out.Analysis)
-	t.trouble(c, p, from, at, out.Analysis)
+	t.measure(s, p, at)
+	c.record(p, from, out.Analysis)
+	t.show(c, p, from, at, out.Analysis)
 
 	c.Last = at
+	if c.Closed() {
+		t.retire(c, false)
+	}
 	t.chunks = out.Stream
 	return out
 }
 
 // find returns the connection with key k, or nil.
 func (t *Table) find(k *key) *Conn {
-	if t.last != nil && t.last.key == *k {
+	if t.last != nil && t.last.key.equal(k) {
 		return t.last
 	}
-	if slot, ok := t.byKey[*k]; ok {
-		return t.conns.at(slot)
-	}
-	return nil
+	return t.conns.find(k)
 }
 
 // number keeps the first sequence numbers, and with them the identity of the
@@ -97,7 +97,7 @@ func (c *Conn) number(p *packet.Packet, from Direction, out *Segment) {
 }
 
 // advance keeps roles, handshake, FIN and RST.
-func (c *Conn) advance(p *packet.Packet, from Direction, at Moment) {
+func (t *Table) advance(c *Conn, p *packet.Packet, from Direction, at Moment) {
 	s := &c.Sides[from]
 	s.Packets++
 	flags := p.Flags
@@ -150,7 +150,7 @@ func (c *Conn) advance(p *packet.Packet, from Direction, at Moment) {
 		s.FINs++
 	}
 	if flags&packet.RST != 0 {
-		c.noteReset(p, from, at)
+		t.noteReset(c, p, from, at)
 		c.Completeness |= SawRST
 		s.RSTs++
 	}
@@ -182,21 +182,21 @@ func (t *Table) acknowledge(c *Conn, p *packet.Packet, from Direction, out *Segm
 	if p.Flags&packet.ACK == 0 {
 		return
 	}
-	s.LargestAcked = max(s.LargestAcked, a.largest)
 	if a.found {
 		f.sackRun = 0
 	}
 	if w := s.work; w != nil {
 		w.recover(s, p)
+		s.talk.LargestAcked = max(s.talk.LargestAcked, a.largest)
 		if a.clean {
-			w.rtt.add(p.Time.Sub(a.sentAt), t.random)
+			s.talk.rtt.add(p.Time.Sub(a.sentAt), t.random)
+		}
+		if len(s.talk.stream.waiting) > 0 {
+			t.acknowledged(&s.talk.stream, p.Ack)
 		}
 	}
-	if p.SACK {
+	if p.SACK && f.sackRun < 1<<16-1 {
 		f.sackRun++
-	}
-	if len(s.stream.waiting) > 0 {
-		t.acknowledged(&s.stream, p.Ack)
 	}
 }
 
@@ -206,30 +206,22 @@ func (t *Table) payload(c *Conn, p *packet.Packet, from Direction, at Moment, be
 	s := &c.Sides[from]
 	length := uint32(p.SegmentLength)
 	s.Bytes += uint64(length)
-	start := p.Seq
-	if p.Flags&packet.SYN != 0 {
-		start++
-		if s.stream.mode == unseen || out.Analysis.Has(ReusedPorts) {
-			t.begin(&s.stream, start)
-		}
-	}
 	if length == 0 || out.Analysis.Has(KeepAlive|ZeroWindowProbe) {
 		t.controls(s, p)
-		if s.tcp.last.same(p) {
-			s.Duplicated++
-			out.Analysis |= Duplicated
-		}
 		return
 	}
-
+	start := p.Seq
+	if p.Flags&packet.SYN != 0 {
+		start++ // TCP fast open
+	}
 	s.DataSegments++
-	s.MaxSegment = max(s.MaxSegment, length)
 	w := t.workOf(s)
+	s.talk.MaxSegment = max(s.talk.MaxSegment, length)
 	old := before != 0 && after(before, start) && start != before-1
 	switch {
 	case w.duplicated(p):
 		out.Analysis |= Duplicated
-		s.Duplicated++
+		t.troubleOf(s).Duplicated++
 	case old:
 		t.repeat(c, w, p, from, at, out)
 	case before != 0 && after(start, before):
@@ -239,7 +231,11 @@ func (t *Table) payload(c *Conn, p *packet.Packet, from Direction, at Moment, be
 	if !out.Analysis.Has(SpuriousRetransmission | Duplicated) {
 		c.speak(from, at, old)
 	}
-	t.deliver(&s.stream, start, length, p.Payload, out)
+	first := start
+	if s.SYNs > 0 {
+		first = s.tcp.firstSeq + 1
+	}
+	t.deliver(&s.talk.stream, first, start, length, p.Payload, out)
 }
 
 // end is the sequence number behind p.
@@ -270,33 +266,34 @@ func (t *Table) repeat(c *Conn, w *work, p *packet.Packet, from Direction, at Mo
 	s := &c.Sides[from]
 	end := p.Seq + uint32(p.SegmentLength)
 	late, overtaken := w.fill(p.Seq, end, p)
+	tr := t.troubleOf(s)
 	switch {
 	case overtaken:
-		s.Overtaken++
+		tr.Overtaken++
 		out.Analysis |= Overtaken
 		fallthrough
 	case late:
-		s.Late++
+		tr.Late++
 		out.Analysis |= Late
 	default:
-		s.Resent++
+		tr.Resent++
 		out.Analysis |= Resent
 		w.resent(p.Seq, end)
 		peer := &c.Sides[from.Other()].tcp
 		if peer.lastAck == 0 || peer.lastAck == p.Seq {
-			w.stuck(s, p, at, peer.sackRun)
+			w.stuck(&tr.Stall, p, at, peer.sackRun)
 		}
 	}
 }
 
 // speak keeps the turns of the conversation.
 func (c *Conn) speak(from Direction, at Moment, old bool) {
-	s, peer := &c.Sides[from], &c.Sides[from.Other()]
-	if !s.FirstPayload.Seen() {
-		s.FirstPayload = at
+	s, peer := c.Sides[from].talk, c.Sides[from.Other()].talk
+	if !s.First.Seen() {
+		s.First = at
 	}
 	if c.spoken && c.turn != from && !old {
-		e := Exchange{Asked: peer.LastPayload, Answered: at}
+		e := Exchange{Asked: peer.Last, Answered: at}
 		if s.Answers == 0 {
 			s.FirstAnswer = e
 		}
@@ -307,60 +304,53 @@ func (c *Conn) speak(from Direction, at Moment, old bool) {
 	}
 	if !old || c.turn == from {
 		c.turn = from
-		s.LastPayload = at
+		s.Last = at
 	}
 	c.spoken = true
 }
 
 // measure keeps windows, TTL and IP identification.
-func (s *Side) measure(p *packet.Packet, at Moment) {
-	st := &s.tcp
+func (t *Table) measure(s *Side, p *packet.Packet, at Moment) {
 	if s.Packets == 1 {
 		s.FirstTTL = p.TTL
 	}
-	st.last = fingerprint{p.Time, p.Seq, uint32(p.SegmentLength), p.IPID}
 	if p.Flags&packet.RST != 0 {
 		return
 	}
-	st.lastIPID = p.IPID
-	s.TTL = s.ttl.add(p.TTL)
+	s.tcp.lastIPID = p.IPID
+	s.vote(p.TTL)
 	if p.Flags&packet.SYN != 0 {
 		return
 	}
 	window := uint32(p.Window)
-	if st.scale > 0 {
-		window <<= min(st.scale, maxScale)
+	if s.tcp.scale > 0 {
+		window <<= min(s.tcp.scale, maxScale)
 	}
 	if s.MaxWindow == 0 && s.MinWindow == 0 {
 		s.MinWindow = window
 	}
 	s.MinWindow, s.MaxWindow = min(s.MinWindow, window), max(s.MaxWindow, window)
-	if st.zeroSince != 0 {
-		s.ZeroWindowFor += max(p.Time.Sub(st.zeroSince), 0)
-		st.zeroSince = 0
+	if tr := s.trouble; tr != nil && tr.zeroSince != 0 {
+		tr.ZeroWindowFor += max(p.Time.Sub(tr.zeroSince), 0)
+		tr.zeroSince = 0
 	}
 	if window == 0 && p.Flags&packet.FIN == 0 {
-		st.zeroSince = p.Time
-		if !s.ZeroWindow.Seen() {
-			s.ZeroWindow = at
+		tr := t.troubleOf(s)
+		tr.zeroSince = p.Time
+		if !tr.ZeroWindow.Seen() {
+			tr.ZeroWindow = at
 		}
 	}
 }
 
-// A majority finds the value that most packets have (Boyer and Moore's vote).
-type majority struct {
-	value uint8
-	votes uint32
-}
-
-func (m *majority) add(v uint8) uint8 {
+// vote finds the TTL that most packets have (Boyer and Moore).
+func (s *Side) vote(ttl uint8) {
 	switch {
-	case m.votes == 0:
-		*m = majority{v, 1}
-	case m.value == v:
-		m.votes++
-	default:
-		m.votes--
+	case s.votes == 0:
+		s.TTL, s.votes = ttl, 1
+	case s.TTL != ttl:
+		s.votes--
+	case s.votes < 1<<8-1:
+		s.votes++
 	}
-	return m.value
 }

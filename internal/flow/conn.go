@@ -53,12 +53,7 @@ type Conn struct {
 	HandshakeACK              Moment        // the client's first ACK after the SYN-ACK
 	IRTT                      time.Duration // from the last SYN to the first ACK of either side, as tcp.analysis.initial_rtt; 0: unknown
 
-	RST       RST    // the first one
 	RSTEvents uint32 // RSTs that belong together (one sender, within one round trip) count once
-	Break     Break  // the longest silence that the connection did not survive unharmed
-
-	// Silence is the longest time without any packet, between these two.
-	SilenceFrom, SilenceTo Moment
 
 	// Attached is the caller's own state. The table only clears it, after
 	// the end of the connection.
@@ -72,10 +67,18 @@ type Conn struct {
 	rttShown  bool // tshark shows the IRTT with some packet
 	turn      Direction
 	spoken    bool // turn is valid: payload was seen
-	lastSYN   pcap.Timestamp
-	idle      Break  // a silence whose outcome is still open
-	trace     *trace // events, if there were any worth keeping
 	history   history
+	lastSYN   pcap.Timestamp
+	decline   *decline // if there was a RST or a silence
+	trace     *trace   // if there were events worth keeping
+}
+
+// decline is how a connection ends badly. Most do not.
+type decline struct {
+	rst      RST
+	brk      Break
+	idle     Break // a silence whose outcome is still open
+	from, to Moment
 }
 
 // A Side is what one end of a connection sent.
@@ -85,47 +88,65 @@ type Side struct {
 	Bytes        uint64 // of payload, by the IP header; what was sent twice counts twice
 
 	SYNs, FINs, RSTs uint32 // SYNs includes SYN-ACKs
+	FIN              Moment // the first
 
-	// What resent and late segments were, seen from the capture point. A
-	// resent segment was captured before: it was lost (or its ACK was)
-	// beyond this point. A late one closes a gap: it was overtaken, or lost
-	// before this point and sent again. Overtaken are those late ones
-	// whose IP identification proves that they were sent earlier.
-	Resent, Late, Overtaken uint32
-	// Duplicated segments repeat one of the last few with the same IP
-	// identification, sequence number and length within 1 ms: the same
-	// packet captured twice (packet mirroring, two interfaces).
-	Duplicated uint32
+	MinWindow, MaxWindow uint32 // advertised, scaled, in bytes; SYN and RST left out
+	MSS                  uint16 // option; 0: absent or not seen
+	WindowScale          int8   // option, 0 to 14; -1: absent or not seen
+	SACK                 bool   // selective acknowledgements permitted
+	FirstTTL             uint8  // or hop limit, of the first packet
+	TTL                  uint8  // the usual one: majority of the packets that are not RSTs
+	votes                uint8  // for TTL
 
-	FirstTTL    uint8 // or hop limit, of the first packet
-	TTL         uint8 // the usual one: majority of the packets that are not RSTs
-	WindowScale int8  // option, 0 to 14; -1: absent or not seen
-	MSS         uint16
-	SACK        bool // selective acknowledgements permitted
+	shook   uint32 // handshake message types, a bit each
+	tcp     tcpState
+	talk    *talk    // of a side with payload
+	trouble *trouble // of a side with something in its Analysis
+	work    *work    // of a side with payload, while the connection is open
+}
 
-	MaxSegment           uint32        // the largest payload; above the MSS where segmentation is offloaded
-	LargestAcked         uint32        // the largest payload that the other side acknowledged
-	MinWindow, MaxWindow uint32        // advertised, scaled, in bytes; SYN and RST left out
-	ZeroWindowFor        time.Duration // in total, for as long as packets show it
-	ZeroWindow           Moment        // the first zero window
-
-	FirstPayload, LastPayload Moment
-	FIN                       Moment // the first
+// Talk is what one side said, apart from how it got through.
+type Talk struct {
+	First, Last  Moment // packets with payload; Last includes what was sent again
+	MaxSegment   uint32 // the largest payload; above the MSS where segmentation is offloaded
+	LargestAcked uint32 // the largest payload that arrived at the first attempt
 
 	// FirstAnswer and MaxAnswer measure how long this side took to answer
 	// the other one's payload: what a server thinks about a request. For a
 	// capture on the other side's end it includes a round trip.
 	FirstAnswer, MaxAnswer Exchange
 	Answers                uint32 // how often the word passed to this side
+}
+
+type talk struct {
+	Talk
+	rtt    sample
+	stream stream
+}
+
+// Trouble is what went wrong with the segments of one side.
+type Trouble struct {
+	// What resent and late segments were, seen from the capture point. A
+	// resent segment was captured before: it was lost (or its ACK was)
+	// beyond this point. A late one closes a gap: it was overtaken, or lost
+	// before this point and sent again. Overtaken are those late ones
+	// whose IP identification proves that they were sent earlier.
+	Resent, Late, Overtaken uint32
+	// Duplicated data segments repeat one of the last few with the same IP
+	// identification, sequence number and length within 1 ms: the same
+	// packet captured twice (packet mirroring, two interfaces).
+	Duplicated uint32
+
+	ZeroWindow    Moment        // the first zero window
+	ZeroWindowFor time.Duration // in total, for as long as packets show it
 
 	Stall Stall // the worst
+}
 
-	counts [classes]uint32
-	ttl    majority
-	tcp    tcpState
-	stream stream
-	shook  uint32 // handshake message types, a bit each
-	work   *work  // what only a side with payload needs
+type trouble struct {
+	Trouble
+	counts    [classes]uint32
+	zeroSince pcap.Timestamp
 }
 
 // An Exchange is a turn of the conversation: the other side's last payload and
@@ -236,12 +257,55 @@ func (c *Conn) Shook(from Direction, messageType uint8) bool {
 	return messageType < 32 && c.Sides[from].shook&(1<<messageType) != 0
 }
 
-// Count returns how many segments of this side have the class; a is one bit.
+// RST returns the connection's first RST; see [Moment.Seen].
+func (c *Conn) RST() RST {
+	if c.decline == nil {
+		return RST{}
+	}
+	return c.decline.rst
+}
+
+// Break returns the longest silence that the connection did not survive
+// unharmed.
+func (c *Conn) Break() Break {
+	if c.decline == nil {
+		return Break{}
+	}
+	return c.decline.brk
+}
+
+// Silence returns the packets around the longest silence of at least a
+// second; see [Moment.Seen].
+func (c *Conn) Silence() (from, to Moment) {
+	if c.decline == nil {
+		return Moment{}, Moment{}
+	}
+	return c.decline.from, c.decline.to
+}
+
+// Talk returns what s said, all zero if it never sent payload.
+func (s *Side) Talk() Talk {
+	if s.talk == nil {
+		return Talk{}
+	}
+	return s.talk.Talk
+}
+
+// Trouble returns what went wrong for s.
+func (s *Side) Trouble() Trouble {
+	if s.trouble == nil {
+		return Trouble{}
+	}
+	return s.trouble.Trouble
+}
+
+// Count returns how many segments of this side have the class; a is one of
+// tshark's.
 func (s *Side) Count(a Analysis) uint32 {
-	if a == 0 || a > lastClass {
+	if a&tshark == 0 || s.trouble == nil {
 		return 0
 	}
-	return s.counts[a.index()]
+	return s.trouble.counts[a.index()]
 }
 
 // Retransmissions returns what tshark counts as tcp.analysis.retransmission:
@@ -253,8 +317,8 @@ func (s *Side) Retransmissions() uint32 {
 // AckRTT summarises how long the other side's acknowledgements took (the
 // segment's end equals the acknowledged number; nothing that was resent).
 func (s *Side) AckRTT() Summary {
-	if s.work == nil {
+	if s.talk == nil {
 		return Summary{}
 	}
-	return s.work.rtt.summary()
+	return s.talk.rtt.summary()
 }

@@ -36,44 +36,40 @@ func (c *Conversation) State() string {
 func (t *Table) addDatagram(p *packet.Packet) Segment {
 	k, from := keyOf(p)
 	at := Moment{p.Time, p.Number}
-	slot, ok := t.talkAt[k]
-	if !ok {
-		slot = t.openConversation()
-		t.talkAt[k] = slot
-		*t.talks.at(slot) = Conversation{Protocol: p.Protocol, Initiator: from, First: at, key: k, slot: slot}
+	c := t.datagrams.find(&k)
+	isNew := c == nil
+	if isNew {
+		if t.datagrams.full() {
+			t.evictConversation()
+		}
+		var slot uint32
+		c, slot = t.datagrams.add(&k)
+		*c = Conversation{Protocol: p.Protocol, Initiator: from, First: at, key: k, slot: slot}
 	}
-	c := t.talks.at(slot)
 	c.Last = at
 	c.Packets[from]++
 	c.Bytes[from] += uint64(len(p.Payload))
-	return Segment{Conversation: c, From: from, New: !ok}
+	return Segment{Conversation: c, From: from, New: isNew}
 }
 
-// openConversation returns a free slot. At the limit the victims are the ones
-// that are next in line and were silent since the line came by the last time,
-// as far as a few looks can tell.
-func (t *Table) openConversation() uint32 {
-	if slot, ok := t.talks.take(); ok {
-		return slot
-	}
-	victim := t.talks.at(t.oldest % t.talks.limit)
-	for i := range min(looks, t.talks.limit) {
-		if c := t.talks.at((t.oldest + i) % t.talks.limit); c.Last.Frame < victim.Last.Frame {
+// evictConversation ends the longest silent of a few that are next in line.
+func (t *Table) evictConversation() {
+	n := t.datagrams.limit
+	victim := t.datagrams.at(t.oldest % n)
+	for i := range min(looks, n) {
+		if c := t.datagrams.at((t.oldest + i) % n); c.Last.Frame < victim.Last.Frame {
 			victim = c
 		}
 	}
-	t.oldest = (t.oldest + 1) % t.talks.limit
+	t.oldest = (t.oldest + 1) % n
 	t.drops.Conversations++
 	t.endConversation(victim, Evicted)
-	slot, _ := t.talks.take()
-	return slot
 }
 
 func (t *Table) endConversation(c *Conversation, why Reason) {
 	if t.EndConversation != nil {
 		t.EndConversation(c, why)
 	}
-	delete(t.talkAt, c.key)
-	t.talks.give(c.slot)
+	t.datagrams.remove(c.slot)
 	c.Attached = nil
 }

@@ -15,39 +15,42 @@ func (c *Conn) atRest() bool { return c.Outstanding(0) == 0 && c.Outstanding(1) 
 
 // idleness keeps the longest silence, and the longest one after which the
 // connection did not go on. rested says that nothing was in flight before p.
-func (c *Conn) idleness(p *packet.Packet, from Direction, at Moment, a Analysis, rested bool) {
+func (t *Table) idleness(c *Conn, p *packet.Packet, from Direction, at Moment, a Analysis, rested bool) {
 	if !c.Last.Seen() {
 		return
 	}
 	gap := at.Since(c.Last)
-	if gap > c.SilenceTo.Since(c.SilenceFrom) {
-		c.SilenceFrom, c.SilenceTo = c.Last, at
+	if gap < silent && c.decline == nil || c.OneWay() {
+		return
+	}
+	d := t.declining(c)
+	if gap > max(d.to.Since(d.from), silent) {
+		d.from, d.to = c.Last, at
 	}
 	rst := p.Flags&packet.RST != 0
-	if c.idle.Before.Seen() {
-		c.follow(from, at, rst, a.Has(Retransmissions|OutOfOrder|KeepAlive))
+	if d.idle.Before.Seen() {
+		d.follow(from, at, rst, a.Has(Retransmissions|OutOfOrder|KeepAlive))
 		return
 	}
-	worked := c.spoken && !c.OneWay() && c.Completeness&(SawFIN|SawRST) == 0
-	if gap < silent || !worked || !rested {
+	if gap < silent || !rested || !c.spoken || c.Completeness&(SawFIN|SawRST) != 0 {
 		return
 	}
-	c.idle = Break{Before: c.Last, After: at, By: from}
+	d.idle = Break{Before: c.Last, After: at, By: from}
 	if rst {
-		c.follow(from, at, true, false)
+		d.follow(from, at, true, false)
 	}
 }
 
 // follow watches what comes of a silence.
-func (c *Conn) follow(from Direction, at Moment, rst, again bool) {
-	b := &c.idle
+func (d *decline) follow(from Direction, at Moment, rst, again bool) {
+	b := &d.idle
 	switch {
 	case rst:
 		b.Reset, b.ResetBy = at, from
 	case from != b.By:
 		// It was answered: no harm done.
-		if c.Break.After == b.After {
-			c.Break = Break{}
+		if d.brk.After == b.After {
+			d.brk = Break{}
 		}
 		*b = Break{}
 		return
@@ -56,8 +59,8 @@ func (c *Conn) follow(from Direction, at Moment, rst, again bool) {
 	default:
 		return
 	}
-	if b.Silence() >= c.Break.Silence() {
-		c.Break = *b
+	if b.Silence() >= d.brk.Silence() {
+		d.brk = *b
 	}
 	if rst {
 		*b = Break{}

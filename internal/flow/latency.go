@@ -25,7 +25,7 @@ func (c *Conn) Latency() Latency {
 		ClientPart: c.HandshakeACK.Since(c.SYNACK),
 	}
 	l.NearServer = l.ClientPart > 4*l.ServerPart
-	client, server := c.Client().FirstPayload, c.Server().FirstPayload
+	client, server := c.Client().Talk().First, c.Server().Talk().First
 	switch {
 	case client.Seen() && (!server.Seen() || client.Frame < server.Frame):
 		l.ClientThink = client.Since(c.HandshakeACK)
@@ -47,5 +47,5 @@ func (c *Conn) RTT() time.Duration {
 // Unanswered returns the last payload of the client if the server has sent
 // none since.
 func (c *Conn) Unanswered() (Moment, bool) {
-	return c.Client().LastPayload, c.spoken && c.turn == c.ClientSide
+	return c.Client().Talk().Last, c.spoken && c.turn == c.ClientSide
 }

@@ -4,12 +4,10 @@ import "github.com/pcapwarden/pcapwarden/internal/packet"
 
 // open makes a connection for p, the first packet of it.
 func (t *Table) open(k *key, from Direction, p *packet.Packet) *Conn {
-	slot, ok := t.conns.take()
-	if !ok {
+	if t.conns.full() {
 		t.evict()
-		slot, _ = t.conns.take()
 	}
-	c := t.conns.at(slot)
+	c, slot := t.conns.add(k)
 	at := Moment{p.Time, p.Number}
 	*c = Conn{key: *k, slot: slot, Stream: t.counters.Streams, First: at, ClientSide: likelyClient(p, from)}
 	for d := range c.Sides {
@@ -17,7 +15,6 @@ func (t *Table) open(k *key, from Direction, p *packet.Packet) *Conn {
 		c.Sides[d].tcp = newTCPState()
 	}
 	t.counters.Streams++
-	t.byKey[*k] = slot
 	return c
 }
 
@@ -78,39 +75,43 @@ func (t *Table) evict() {
 func (t *Table) end(c *Conn, why Reason) {
 	for d := range c.Sides {
 		s := &c.Sides[d]
-		if s.tcp.zeroSince != 0 {
-			s.ZeroWindowFor += max(c.Last.Time.Sub(s.tcp.zeroSince), 0)
-			s.tcp.zeroSince = 0
+		if tr := s.trouble; tr != nil && tr.zeroSince != 0 {
+			tr.ZeroWindowFor += max(c.Last.Time.Sub(tr.zeroSince), 0)
 		}
 	}
 	t.countStream(c)
 	if t.End != nil {
 		t.End(c, why)
 	}
+	t.retire(c, true)
 	for d := range c.Sides {
 		s := &c.Sides[d]
-		t.release(&s.stream)
-		if s.work != nil {
-			t.retire(s.work)
-			s.work = nil
+		if s.talk != nil {
+			t.release(&s.talk.stream)
+			t.talks.give(&s.talk)
 		}
+		t.troubles.give(&s.trouble)
 	}
+	t.declines.give(&c.decline)
 	t.forget(c)
-	delete(t.byKey, c.key)
 	if t.last == c {
 		t.last = nil
 	}
 	c.Attached = nil
-	t.conns.give(c.slot)
+	t.conns.remove(c.slot)
 }
 
 // count adds a segment to the totals.
 func (t *Table) count(c *Conn, from Direction, a Analysis) {
 	t.counters.Packets++
-	for a &= tshark; a != 0; a &= a - 1 {
+	if a &= tshark; a == 0 {
+		return
+	}
+	tr := t.troubleOf(&c.Sides[from])
+	for ; a != 0; a &= a - 1 {
 		i := a.index()
 		t.tally[i]++
-		c.Sides[from].counts[i]++
+		tr.counts[i]++
 	}
 }
 
@@ -128,9 +129,9 @@ func (t *Table) countStream(c *Conn) {
 		}
 	}
 	syn, synack := c.Completeness.Has(SawSYN), c.Completeness.Has(SawSYNACK)
-	add(&n.StreamsWithRST, c.RST.Seen())
-	if c.RST.Seen() {
-		t.phases[rstKey{c.RST.Phase, c.ResetBy()}]++
+	if rst := c.RST(); rst.Seen() {
+		n.StreamsWithRST++
+		t.phases[rstKey{rst.Phase, c.ResetBy()}]++
 	}
 	add(&n.SYNNoSYNACKStreams, syn && !synack)
 	add(&n.SYNNoReplyAtAllStreams, syn && !synack && c.OneWay())
@@ -148,11 +149,11 @@ func (t *Table) countStream(c *Conn) {
 	}
 }
 
-// trouble notes the packets that a ladder shows.
-func (t *Table) trouble(c *Conn, p *packet.Packet, from Direction, at Moment, a Analysis) {
+// show notes the packets that a ladder shows.
+func (t *Table) show(c *Conn, p *packet.Packet, from Direction, at Moment, a Analysis) {
 	s := &c.Sides[from]
 	switch {
-	case p.Flags&packet.RST != 0 && at != c.RST.Moment:
+	case p.Flags&packet.RST != 0 && at != c.RST().Moment:
 		t.event(c, EventRST, from, at)
 	case a&^(WindowUpdate|KeepAliveAck|ReusedPorts|Duplicated) == 0:
 	case a.Has(Retransmissions | Resent):

@@ -71,26 +71,26 @@ func (c *Conn) ResetBy() string {
 	switch {
 	case !c.ClientKnown:
 		return "unknown"
-	case c.RST.From == c.ClientSide:
+	case c.RST().From == c.ClientSide:
 		return "client"
 	}
 	return "server"
 }
 
 // noteReset records a RST, before the segment itself changes the state.
-func (c *Conn) noteReset(p *packet.Packet, from Direction, now Moment) {
+func (t *Table) noteReset(c *Conn, p *packet.Packet, from Direction, now Moment) {
 	s := &c.Sides[from]
-	if c.RST.Seen() {
+	if c.RSTEvents > 0 {
 		// One abort often shows as several RSTs: one for each segment in
 		// flight, or a middlebox's, repeated to be sure.
-		window := max(c.IRTT, eventWindow)
-		if from != c.RST.From || p.Time.Sub(c.RST.Time) > window {
+		first := &c.decline.rst
+		if from != first.From || p.Time.Sub(first.Time) > max(c.IRTT, eventWindow) {
 			c.RSTEvents++
 		}
 		return
 	}
 	c.RSTEvents = 1
-	c.RST = RST{
+	t.declining(c).rst = RST{
 		Moment: now, From: from, Phase: c.phase(),
 		ACK: p.Flags&packet.ACK != 0, Seq: p.Seq,
 		TTL: p.TTL, UsualTTL: s.TTL,

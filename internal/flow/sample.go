@@ -14,7 +14,7 @@ type Summary struct {
 }
 
 // perSide is how many round trips are kept of one side of a connection.
-const perSide = 12
+const perSide = 8
 
 // A sample keeps the number and extremes of durations and a fair choice of
 // them in microseconds.

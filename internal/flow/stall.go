@@ -3,7 +3,7 @@ package flow
 import "github.com/pcapwarden/pcapwarden/internal/packet"
 
 // stuck keeps that the first unacknowledged segment was sent again.
-func (w *work) stuck(s *Side, p *packet.Packet, at Moment, sacks uint16) {
+func (w *work) stuck(worst *Stall, p *packet.Packet, at Moment, sacks uint16) {
 	length := uint32(p.SegmentLength)
 	now := &w.stall
 	switch {
@@ -16,8 +16,8 @@ func (w *work) stuck(s *Side, p *packet.Packet, at Moment, sacks uint16) {
 		now.Last = at
 	}
 	now.SACKs = uint32(sacks)
-	if now.Count >= s.Stall.Count {
-		s.Stall = now.Stall
+	if now.Count >= worst.Count {
+		*worst = now.Stall
 	}
 }
 
@@ -27,7 +27,7 @@ func (w *work) recover(s *Side, p *packet.Packet) {
 		return
 	}
 	w.stall.active = false
-	if s.Stall.First == w.stall.First {
-		s.Stall.Recovered = Moment{p.Time, p.Number}
+	if s.trouble != nil && s.trouble.Stall.First == w.stall.First {
+		s.trouble.Stall.Recovered = Moment{p.Time, p.Number}
 	}
 }

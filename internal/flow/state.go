@@ -8,15 +8,14 @@ import (
 
 // history collects Zeek's history letters: what happened first, in order.
 type history struct {
-	letters [24]byte
+	letters [20]byte
 	n       uint8
-	once    [2]uint8     // letters that are shown once a direction
-	seqs    [2][3]uint32 // of the last SYN, FIN, RST
-	has     [2]uint8     // which of seqs are set
+	once    [2]uint8     // letters that were shown for a direction
+	seqs    [2][2]uint32 // of the last FIN and RST
 }
 
 // record appends the letters that p adds. Upper case is the client. Letters
-// beyond the room for 24 are left out.
+// beyond the room for 20 are left out.
 func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
 	h := &c.history
 	d := from & 1
@@ -38,10 +37,10 @@ func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
 			add(letter)
 		}
 	}
-	again := func(letter byte, i int) {
-		if bit := uint8(1) << i; h.has[d]&bit == 0 || h.seqs[d][i] != p.Seq {
-			h.has[d] |= bit
-			h.seqs[d][i] = p.Seq
+	again := func(letter byte, bit uint8, last *uint32) {
+		if h.once[d]&bit == 0 || *last != p.Seq {
+			h.once[d] |= bit
+			*last = p.Seq
 			add(letter)
 		}
 	}
@@ -55,19 +54,22 @@ func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
 	}
 	if syn {
 		if flags&packet.ACK != 0 {
-			again('h', 0)
+			if a.Has(ReusedPorts) {
+				h.once[d] &^= 16
+			}
+			once('h', 16)
 		} else {
-			again('s', 0)
+			once('s', 16)
 		}
 	}
 	s := &c.Sides[from]
-	if a.Has(LostSegment) && decade(s.Count(LostSegment)+1) {
+	if a.Has(LostSegment) && decade(s.Count(LostSegment)) {
 		add('g')
 	}
-	if a.Has(Resent) && decade(s.Resent) {
+	if a.Has(Resent) && decade(s.trouble.Resent) {
 		add('t')
 	}
-	if a.Has(ZeroWindow) && decade(s.Count(ZeroWindow)+1) {
+	if a.Has(ZeroWindow) && decade(s.Count(ZeroWindow)) {
 		add('w')
 	}
 	switch {
@@ -77,10 +79,10 @@ func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
 		once('a', 8)
 	}
 	if fin {
-		again('f', 1)
+		again('f', 32, &h.seqs[d][0])
 	}
 	if rst {
-		again('r', 2)
+		again('r', 64, &h.seqs[d][1])
 	}
 }
 

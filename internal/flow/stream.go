@@ -37,7 +37,7 @@ const maxWaiting = 64
 // called while handling a [Segment], for instance because a certificate chain
 // is not complete yet.
 func (t *Table) Extend(c *Conn, d Direction) {
-	s := &c.Sides[d].stream
+	s := t.streamOf(c, d)
 	if s.mode == prologue || s.mode == spent {
 		s.left += int32(t.limits.LongPrologue - t.limits.Prologue)
 		s.mode = prologue
@@ -52,7 +52,7 @@ func (t *Table) limitPrologue(s *stream) { s.left = min(s.left, int32(t.limits.L
 // segment that comes early is delivered at once, with Gap set, and what it
 // overtook is not.
 func (t *Table) Follow(c *Conn, d Direction) {
-	if s := &c.Sides[d].stream; s.mode != over {
+	if s := t.streamOf(c, d); s.mode != over {
 		t.release(s)
 		s.mode = following
 	}
@@ -60,9 +60,17 @@ func (t *Table) Follow(c *Conn, d Direction) {
 
 // Stop ends the delivery of d: the consumer has seen what it needs.
 func (t *Table) Stop(c *Conn, d Direction) {
-	s := &c.Sides[d].stream
+	s := t.streamOf(c, d)
 	t.release(s)
 	s.mode = over
+}
+
+func (t *Table) streamOf(c *Conn, d Direction) *stream {
+	s := &c.Sides[d]
+	if s.talk == nil {
+		s.talk = t.talks.take()
+	}
+	return &s.talk.stream
 }
 
 // release forgets the early segments.
@@ -80,11 +88,12 @@ func (t *Table) begin(s *stream, next uint32) {
 }
 
 // deliver takes a segment's payload (data is what was captured of length
-// bytes) and puts what is in order into out.
-func (t *Table) deliver(s *stream, seq, length uint32, data []byte, out *Segment) {
+// bytes) and puts what is in order into out. first is the sequence number of
+// the stream's first byte, or seq if that is not known.
+func (t *Table) deliver(s *stream, first, seq, length uint32, data []byte, out *Segment) {
 	switch s.mode {
 	case unseen:
-		t.begin(s, seq)
+		t.begin(s, first)
 	case spent:
 		if !after(seq+length, s.next) {
 			return

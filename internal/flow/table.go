@@ -98,19 +98,21 @@ type Table struct {
 	drops  Drops
 	random *rand.Rand
 
-	conns   slab[Conn]
-	byKey   map[key]uint32
-	hand    uint32 // where to look for the next victim
-	last    *Conn  // the previous packet's: mostly the next one's as well
-	talks   slab[Conversation]
-	talkAt  map[key]uint32
-	oldest  uint32 // the next victim among talks
-	waiting int    // bytes of early segments
-	unacked int    // room in all rings of unacked segments
-	noted   int    // room in all traces
+	conns     slab[Conn]
+	hand      uint32 // where to look for the next victim
+	last      *Conn  // the previous packet's: mostly the next one's as well
+	datagrams slab[Conversation]
+	oldest    uint32 // the next victim among datagrams
+	waiting   int    // bytes of early segments
+	unacked   int    // room in all rings of unacked segments
+	noted     int    // room in all traces
 
-	works      []*work // to be used again
-	traces     []*trace
+	works    pool[work]
+	talks    pool[talk]
+	troubles pool[trouble]
+	declines pool[decline]
+
+	traces     []*trace // to be used again
 	labels     map[string]uint16
 	labelNames []string
 	chunks     [][]byte // what Segment.Stream points at
@@ -132,13 +134,11 @@ func NewTable(limits Limits) *Table {
 	return &Table{
 		limits: limits,
 		// The choice of samples is fair, and the same for the same capture.
-		random: rand.New(rand.NewPCG(1, 2)),
-		conns:  slab[Conn]{limit: uint32(limits.Connections)},
-		byKey:  make(map[key]uint32),
-		talks:  slab[Conversation]{limit: uint32(limits.Conversations)},
-		talkAt: make(map[key]uint32),
-		labels: make(map[string]uint16),
-		phases: make(map[rstKey]int64),
+		random:    rand.New(rand.NewPCG(1, 2)),
+		conns:     newSlab[Conn](limits.Connections),
+		datagrams: newSlab[Conversation](limits.Conversations),
+		labels:    make(map[string]uint16),
+		phases:    make(map[rstKey]int64),
 	}
 }
 
@@ -169,10 +169,7 @@ func (t *Table) Finish() Counters {
 }
 
 func (t *Table) finishConnections() {
-	left := make([]*Conn, 0, len(t.byKey))
-	for _, slot := range t.byKey {
-		left = append(left, t.conns.at(slot))
-	}
+	left := t.conns.all()
 	slices.SortFunc(left, func(a, b *Conn) int { return cmp.Compare(a.Stream, b.Stream) })
 	for _, c := range left {
 		t.end(c, CaptureEnded)
@@ -180,10 +177,7 @@ func (t *Table) finishConnections() {
 }
 
 func (t *Table) finishConversations() {
-	left := make([]*Conversation, 0, len(t.talkAt))
-	for _, slot := range t.talkAt {
-		left = append(left, t.talks.at(slot))
-	}
+	left := t.datagrams.all()
 	slices.SortFunc(left, func(a, b *Conversation) int { return cmp.Compare(a.First.Frame, b.First.Frame) })
 	for _, c := range left {
 		t.endConversation(c, CaptureEnded)

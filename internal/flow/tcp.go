@@ -27,12 +27,10 @@ type tcpState struct {
 	lastProbe     bool // the last packet was a zero-window probe
 
 	// Ours.
-	lastIPID  uint16
-	sackRun   uint16 // ACKs with SACK blocks since the acknowledgement advanced
-	zeroSince pcap.Timestamp
-	last      fingerprint
-	awaiting  bool    // control is waiting
-	control   unacked // the oldest SYN or FIN that waits for its acknowledgement
+	awaiting bool    // control is waiting
+	lastIPID uint16  // of the last packet that is not a RST
+	sackRun  uint16  // ACKs with SACK blocks since the acknowledgement advanced
+	control  unacked // the oldest SYN or FIN that waits for its acknowledgement
 }
 
 const (

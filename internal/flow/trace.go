@@ -137,10 +137,11 @@ func (t *Table) Events(c *Conn) []Event {
 	add(c.SYNACK, EventSYNACK, server, "")
 	add(c.HandshakeACK, EventACK, client, "")
 	for d := range Direction(2) {
-		add(c.Sides[d].FirstPayload, EventFirstPayload, d, "")
+		add(c.Sides[d].Talk().First, EventFirstPayload, d, "")
 		add(c.Sides[d].FIN, EventFIN, d, "")
 	}
-	add(c.RST.Moment, EventRST, c.RST.From, "")
+	rst := c.RST()
+	add(rst.Moment, EventRST, rst.From, "")
 	if c.trace != nil {
 		for _, n := range c.trace.notes {
 			label := ""

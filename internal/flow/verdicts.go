@@ -26,7 +26,7 @@ const (
 	KeepAliveAck
 	ReusedPorts
 
-	// Resent, Late, Overtaken and Duplicated are not tshark's: see [Side].
+	// Resent, Late, Overtaken and Duplicated are not tshark's: see [Trouble].
 	Resent
 	Late
 	Overtaken

@@ -8,7 +8,8 @@ import (
 )
 
 // work is what the analysis remembers of a side that sends payload. Sides
-// that do not, above all those of unanswered SYNs, go without.
+// that do not, above all those of unanswered SYNs, go without; those of a
+// closed connection give it back.
 type work struct {
 	unacked []unacked // in the order they were sent
 	head    int       // the first of unacked that still waits
@@ -17,7 +18,6 @@ type work struct {
 	recent  [4]fingerprint
 	turn    uint8 // of recent
 	stall   stall
-	rtt     sample
 }
 
 // unacked is a segment whose acknowledgement is awaited.
@@ -199,25 +199,71 @@ func (w *work) acked(ack uint32, a *arrival) {
 	}
 }
 
-// workOf returns the work of s.
-func (t *Table) workOf(s *Side) *work {
-	if s.work == nil {
-		if last := len(t.works) - 1; last >= 0 {
-			s.work, t.works = t.works[last], t.works[:last]
-		} else {
-			s.work = new(work)
+// A pool holds values to be used again.
+type pool[T any] []*T
+
+func (p *pool[T]) take() *T {
+	if len(*p) == 0 {
+		block := new([16]T)
+		for i := range block {
+			*p = append(*p, &block[i])
 		}
+	}
+	last := len(*p) - 1
+	v := (*p)[last]
+	*p = (*p)[:last]
+	return v
+}
+
+// give takes *v back, if there is any, and zeroes both.
+func (p *pool[T]) give(v **T) {
+	if *v == nil {
+		return
+	}
+	**v = *new(T)
+	*p = append(*p, *v)
+	*v = nil
+}
+
+// workOf returns what s needs for payload.
+func (t *Table) workOf(s *Side) *work {
+	if s.talk == nil {
+		s.talk = t.talks.take()
+	}
+	if s.work == nil {
+		s.work = t.works.take()
 	}
 	return s.work
 }
 
-// retire keeps w for another side.
-func (t *Table) retire(w *work) {
-	ring := w.unacked[:0]
-	if cap(ring) > 64 {
-		t.unacked -= cap(ring)
-		ring = nil
+func (t *Table) troubleOf(s *Side) *trouble {
+	if s.trouble == nil {
+		s.trouble = t.troubles.take()
 	}
-	*w = work{unacked: ring}
-	t.works = append(t.works, w)
+	return s.trouble
+}
+
+func (t *Table) declining(c *Conn) *decline {
+	if c.decline == nil {
+		c.decline = t.declines.take()
+	}
+	return c.decline
+}
+
+// retire takes back what only payload on its way needs: from a side that
+// waits for no acknowledgement, or in any case.
+func (t *Table) retire(c *Conn, all bool) {
+	for d := range c.Sides {
+		w := c.Sides[d].work
+		if w == nil || !all && len(w.unacked) > 0 {
+			continue
+		}
+		ring := w.unacked[:0]
+		if cap(ring) > 64 {
+			t.unacked -= cap(ring)
+			ring = nil
+		}
+		t.works.give(&c.Sides[d].work)
+		w.unacked = ring
+	}
 }
