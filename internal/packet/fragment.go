@@ -2,6 +2,7 @@ package packet
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
@@ -104,8 +105,9 @@ func (t *fragmentTable) add(f fragment, data []byte, now pcap.Timestamp) []byte 
 
 // fill copies data to where nothing is yet.
 func (g *datagram) fill(offset int, data []byte) {
+	// What lies between is filled before anybody reads it.
 	if end := offset + len(data); end > len(g.buf) {
-		g.buf = append(g.buf, make([]byte, end-len(g.buf))...)
+		g.buf = slices.Grow(g.buf, end-len(g.buf))[:end]
 	}
 	for start := 0; start < len(data); start += 8 {
 		unit := (offset + start) / 8

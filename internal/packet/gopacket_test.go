@@ -88,7 +88,8 @@ type view struct {
 	sack             bool
 }
 
-// gopacketView is gopacket's opinion of a frame. Its decoders panic on some.
+// gopacketView is gopacket's opinion of a frame. Its decoders panic on some,
+// and write into others, so that it gets a copy.
 func gopacketView(rec *pcap.Record) (v view, ok bool) {
 	defer func() {
 		if recover() != nil {
@@ -99,7 +100,7 @@ func gopacketView(rec *pcap.Record) (v view, ok bool) {
 	if rec.LinkType > 255 {
 		return v, false
 	}
-	for _, layer := range gopacket.NewPacket(rec.Data, link, gopacket.DecodeOptions{NoCopy: true}).Layers() {
+	for _, layer := range gopacket.NewPacket(rec.Data, link, gopacket.Default).Layers() {
 		switch l := layer.(type) {
 		case *layers.IPv4:
 			v = view{}

@@ -13,7 +13,7 @@ import (
 const (
 	maxInflated      = 16 << 30 // bytes
 	maxInflateRatio  = 200
-	inflateRatioFrom = 64 << 20 // bytes that may come out before the ratio counts
+	inflateRatioFrom = 16 << 20 // bytes that may come out before the ratio counts
 )
 
 func isGzip(head []byte) bool { return len(head) > 2 && head[0] == 0x1f && head[1] == 0x8b }

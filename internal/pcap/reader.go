@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -158,6 +159,7 @@ func (r *Reader) Next() (*Record, error) {
 func (r *Reader) Summary() Summary {
 	s := r.sum
 	s.Bytes = r.counted.n
+	s.LinkTypes = slices.Clone(s.LinkTypes)
 	return s
 }
 
@@ -221,12 +223,7 @@ func (r *Reader) describeInterface(link LinkType, snapLength uint32, resolution 
 	if snapLength <= 1<<31-1 {
 		s.SnapLength = max(s.SnapLength, int(snapLength))
 	}
-	for _, known := range s.LinkTypes {
-		if known == link {
-			return
-		}
-	}
-	if len(s.LinkTypes) < maxLinkTypes {
+	if !slices.Contains(s.LinkTypes, link) && len(s.LinkTypes) < maxLinkTypes {
 		s.LinkTypes = append(s.LinkTypes, link)
 	}
 }
