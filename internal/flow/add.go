@@ -302,7 +302,7 @@ func (c *Conn) speak(from Direction, at Moment, old bool) {
 		}
 		s.Answers++
 	}
-	if !old || c.turn == from {
+	if !old || !c.spoken || c.turn == from {
 		c.turn = from
 		s.Last = at
 	}
