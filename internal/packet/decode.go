@@ -42,12 +42,12 @@ func (d *Decoder) Counters() Counters {
 type header uint8
 
 const (
-	headerNone      header = iota // nothing that is decoded follows
-	headerBad                     // what follows is cut off or contradicts itself
-	headerEthernet                //
-	headerEtherType               // cursor.kind says which
-	headerIP                      // version 4 or 6, as its first nibble says
-	headerTransport               // cursor.kind says which, of the IP packet just decoded
+	headerNone header = iota // nothing that is decoded follows
+	headerBad                // what follows is cut off or contradicts itself
+	headerEthernet
+	headerEtherType // cursor.kind says which
+	headerIP        // version 4 or 6, as its first nibble says
+	headerTransport // cursor.kind says which, of the IP packet just decoded
 	headerMPLS
 	headerPPP
 	headerHDLC // PPP or Cisco framing

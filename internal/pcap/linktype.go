@@ -8,18 +8,18 @@ type LinkType uint32
 
 // The link types that the product decodes.
 const (
-	LinkTypeNull             LinkType = 0   // BSD loopback: address family in the writer's byte order
-	LinkTypeEthernet         LinkType = 1   //
-	LinkTypePPP              LinkType = 9   //
-	LinkTypeRawBSD           LinkType = 12  // bare IPv4 or IPv6, as most systems number it
-	LinkTypeRawOpenBSD       LinkType = 14  // the same, as OpenBSD numbers it
-	LinkTypePPPHDLC          LinkType = 50  // PPP in HDLC-like framing
-	LinkTypeFDDI             LinkType = 10  //
+	LinkTypeNull             LinkType = 0 // BSD loopback: address family in the writer's byte order
+	LinkTypeEthernet         LinkType = 1
+	LinkTypePPP              LinkType = 9
+	LinkTypeRawBSD           LinkType = 12 // bare IPv4 or IPv6, as most systems number it
+	LinkTypeRawOpenBSD       LinkType = 14 // the same, as OpenBSD numbers it
+	LinkTypePPPHDLC          LinkType = 50 // PPP in HDLC-like framing
+	LinkTypeFDDI             LinkType = 10
 	LinkTypePPPoE            LinkType = 51  // PPPoE session without its Ethernet header
 	LinkTypeRaw              LinkType = 101 // bare IPv4 or IPv6
-	LinkTypeCiscoHDLC        LinkType = 104 //
+	LinkTypeCiscoHDLC        LinkType = 104
 	LinkTypeWLAN             LinkType = 105 // IEEE 802.11
-	LinkTypeFrameRelay       LinkType = 107 //
+	LinkTypeFrameRelay       LinkType = 107
 	LinkTypeLoop             LinkType = 108 // OpenBSD loopback: address family in network byte order
 	LinkTypeEnc              LinkType = 109 // OpenBSD IPsec interface
 	LinkTypeLinuxSLL         LinkType = 113 // Linux "any" interface
@@ -28,8 +28,8 @@ const (
 	LinkTypeIPOverFireWire   LinkType = 138 // Apple's
 	LinkTypePPPWithDirection LinkType = 204 // a direction byte, then PPP
 	LinkTypeNFLog            LinkType = 239 // Linux netfilter log
-	LinkTypeIPv4             LinkType = 228 //
-	LinkTypeIPv6             LinkType = 229 //
+	LinkTypeIPv4             LinkType = 228
+	LinkTypeIPv6             LinkType = 229
 	LinkTypeLinuxSLL2        LinkType = 276 // Linux "any" interface, with interface index
 
 	// LinkTypeNone marks what is no packet, or none with a known header, but
