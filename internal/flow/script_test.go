@@ -155,3 +155,5 @@ func play(t testing.TB, script string, each func(*flow.Table, *flow.Conn)) run {
 }
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func timestamp(n int64) pcap.Timestamp { return pcap.Timestamp(n) }

@@ -5,11 +5,12 @@ import "slices"
 // A stream delivers one direction's payload in order, as far as somebody
 // wants it.
 type stream struct {
-	next    uint32 // sequence number of the next byte
-	left    int32  // bytes left of the prologue
-	mode    streamMode
-	missing bool // the bytes just before next were not captured
-	waiting []piece
+	next     uint32 // sequence number of the next byte
+	left     int32  // bytes left of the prologue
+	mode     streamMode
+	missing  bool // the bytes just before next were not captured
+	extended bool
+	waiting  []piece
 }
 
 type streamMode uint8
@@ -38,15 +39,12 @@ const maxWaiting = 64
 // is not complete yet.
 func (t *Table) Extend(c *Conn, d Direction) {
 	s := t.streamOf(c, d)
-	if s.mode == prologue || s.mode == spent {
+	if (s.mode == prologue || s.mode == spent) && !s.extended {
+		s.extended = true
 		s.left += int32(t.limits.LongPrologue - t.limits.Prologue)
 		s.mode = prologue
-		t.limitPrologue(s)
 	}
 }
-
-// limitPrologue makes sure that extending twice gains nothing.
-func (t *Table) limitPrologue(s *stream) { s.left = min(s.left, int32(t.limits.LongPrologue)) }
 
 // Follow delivers all payload of d from now on, at no cost in memory: a
 // segment that comes early is delivered at once, with Gap set, and what it
