@@ -1,6 +1,8 @@
 package dissect
 
 import (
+	"bytes"
+
 	"github.com/pcapwarden/pcapwarden/internal/dissect/cleartext"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/http"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
@@ -31,10 +33,10 @@ func (d *Dissector) sniff(c *conn, chunk *stream.Chunk) {
 	case tls.Opens(b) || tlsPort && (tls.LooksLikeRecord(b) || tls.LooksLikeSSL2(b) || startsRecord(b)):
 		// On a port of another protocol TLS counts if it does not come first:
 		// tshark follows what the protocols have for STARTTLS.
-		d.openTLS(c, c.tunnel || !first || tlsCounts(cp, sp))
+		d.openTLS(c, c.tunnel || !first || tlsCounts(cp, sp), tlsPort)
 	case tls.LooksLikeSSL2(b):
-		d.openTLS(c, false)
-	case http.Opens(b) || httpPort && http.LooksLikeStart(b):
+		d.openTLS(c, tlsCounts(cp, sp), false)
+	case http.Opens(b) || httpPort && http.LooksLikeStart(bytes.TrimLeft(b, "\r\n")):
 		c.http = d.http.NewReader(c.tunnel || !first || httpCounts(cp, sp))
 		c.reader = c.http
 	case !tlsPort && !httpPort && c.looked >= patience:
@@ -47,8 +49,8 @@ func startsRecord(b []byte) bool {
 	return len(b) > 0 && len(b) < 5 && b[0] >= 20 && b[0] <= 23 && (len(b) < 2 || b[1] == 3)
 }
 
-func (d *Dissector) openTLS(c *conn, counted bool) {
-	c.tls = d.tls.NewReader(counted)
+func (d *Dissector) openTLS(c *conn, counted, knownPort bool) {
+	c.tls = d.tls.NewReader(counted, knownPort)
 	c.reader = c.tls
 }
 

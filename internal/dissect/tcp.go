@@ -43,9 +43,15 @@ type conn struct {
 // taken as they come, as tshark does with default preferences.
 type raw struct {
 	on    bool
-	known bool
+	known bool // next is valid
 	next  uint32
+	taken int // bytes read in order until then
 }
+
+// ordered is how many bytes of each direction are read in the order that the
+// flow table makes. Behind that, with the connection well under way, the few
+// segments that come out of order are left out.
+const ordered = 32 << 10
 
 // patience is how many segments are looked at for a protocol on a port that
 // promises none.
@@ -106,7 +112,12 @@ func (d *Dissector) segment(c *conn, side stream.Side, p *packet.Packet, seg *fl
 	} else {
 		for i, data := range seg.Stream {
 			chunk.Data, chunk.Late = data, late && i == 0
+			w.taken += len(data)
 			d.feed(c, chunk, seg.Conn)
+		}
+		if w.taken > ordered && len(seg.Stream) == 1 && !c.over {
+			*w = raw{on: true, known: true, next: p.Seq + uint32(p.SegmentLength)}
+			d.table.Stop(seg.Conn, seg.From)
 		}
 	}
 	if !c.over && len(seg.Stream) == 0 && seg.Analysis.Has(flow.FastRetransmission) && c.reader != nil {
@@ -119,7 +130,9 @@ func (d *Dissector) segment(c *conn, side stream.Side, p *packet.Packet, seg *fl
 	if len(p.Payload) < p.SegmentLength && c.reader != nil {
 		c.reader.Cut(side, p.Number)
 	}
-	d.table.Extend(seg.Conn, seg.From)
+	if !c.raw[seg.From].on {
+		d.table.Extend(seg.Conn, seg.From)
+	}
 }
 
 // rawSegment passes on a segment of a direction that is out of order.
@@ -183,7 +196,7 @@ func (d *Dissector) feed(c *conn, chunk stream.Chunk, fc *flow.Conn) {
 		}
 	case c.text != nil && c.text.Upgraded():
 		c.text = nil
-		c.tls = d.tls.NewReader(true)
+		c.tls = d.tls.NewReader(true, true)
 		c.tls.Session().StartTLS = true
 		c.reader, c.tunnel = c.tls, true
 	}
@@ -206,7 +219,7 @@ func (d *Dissector) tellHandshake(c *conn, fc *flow.Conn) {
 		if t == tls.HelloRetryRequest {
 			t = tls.ServerHelloType
 		}
-		if c.tls.Counted() && t != tls.ChangeCipherSpec && t != tls.Finished {
+		if m.Shown {
 			fc.SawHandshake(from, uint8(t))
 		}
 	}

@@ -106,12 +106,16 @@ func (r *Reader) imap(c *stream.Chunk, line []byte, hidden bool) {
 	if !ok {
 		return
 	}
+	if isWord(command, "UID") {
+		_, command, _ = bytes.Cut(command, []byte{' '})
+	}
+	word, _, _ := bytes.Cut(command, []byte{' '})
 	const slot = 3
+	if !hidden && bytes.Contains(bytes.ToUpper(word), []byte("LOGIN")) {
+		r.d.raise(&r.d.counters.IMAP, slot, c.Frame)
+	}
 	switch {
-	case isWord(command, "LOGIN"):
-		if !hidden {
-			r.d.raise(&r.d.counters.IMAP, slot, c.Frame)
-		}
+	case isWord(word, "LOGIN"):
 		r.login(c, true)
 	case isWord(command, "AUTHENTICATE PLAIN", "AUTHENTICATE LOGIN"):
 		r.login(c, true)

@@ -86,7 +86,8 @@ func known(t HandshakeType) bool {
 // messageRead takes a whole handshake message with its header.
 func (r *Reader) messageRead(h *half, from stream.Side, at pcap.Timestamp, frame int64, msg []byte) {
 	t := HandshakeType(msg[0])
-	if r.counted && !h.hidden && known(t) {
+	shown := r.counted && !h.hidden && known(t)
+	if shown {
 		r.d.handshakes[t]++
 	}
 	s := &r.session
@@ -95,7 +96,7 @@ func (r *Reader) messageRead(h *half, from stream.Side, at pcap.Timestamp, frame
 	case ClientHelloType:
 		r.clientHello(from, frame, body)
 	case ServerHelloType:
-		r.serverHello(from, at, frame, body)
+		r.serverHello(from, at, frame, body, shown)
 		return
 	case CertificateType:
 		r.certificates(from, body)
@@ -117,7 +118,7 @@ func (r *Reader) messageRead(h *half, from stream.Side, at pcap.Timestamp, frame
 		r.step('f', from)
 		s.finished[from] = true
 	}
-	r.note(t, from, at, frame)
+	r.note(t, from, at, frame, shown)
 }
 
 func (r *Reader) clientHello(from stream.Side, frame int64, body []byte) {
@@ -140,7 +141,7 @@ func (r *Reader) clientHello(from stream.Side, frame int64, body []byte) {
 	r.step('c', from)
 }
 
-func (r *Reader) serverHello(from stream.Side, at pcap.Timestamp, frame int64, body []byte) {
+func (r *Reader) serverHello(from stream.Side, at pcap.Timestamp, frame int64, body []byte, shown bool) {
 	s := &r.session
 	hello, retry, ok := parseServerHello(body)
 	if ok {
@@ -152,7 +153,7 @@ func (r *Reader) serverHello(from stream.Side, at pcap.Timestamp, frame int64, b
 		if retry {
 			s.HelloRetry = hello
 			r.step('j', from)
-			r.note(HelloRetryRequest, from, at, frame)
+			r.note(HelloRetryRequest, from, at, frame, shown)
 			return
 		}
 		if s.ServerHello == nil {
@@ -160,7 +161,7 @@ func (r *Reader) serverHello(from stream.Side, at pcap.Timestamp, frame int64, b
 		}
 	}
 	r.step('s', from)
-	r.note(ServerHelloType, from, at, frame)
+	r.note(ServerHelloType, from, at, frame, shown)
 }
 
 // encryptedHandshake takes a handshake record that cannot be read. In TLS 1.2
@@ -172,7 +173,7 @@ func (r *Reader) encryptedHandshake(h *half, from stream.Side, at pcap.Timestamp
 	}
 	s.finished[from] = true
 	r.step('f', from)
-	r.note(Finished, from, at, frame)
+	r.note(Finished, from, at, frame, false)
 	// A server that finishes without having shown a certificate, before the
 	// client sent a key, took up a session.
 	if _, key := s.Seen(ClientKeyExchange, s.Client); from != s.Client && s.ServerHello != nil && len(s.Certificates) == 0 && !key && !s.Incomplete {
@@ -181,11 +182,11 @@ func (r *Reader) encryptedHandshake(h *half, from stream.Side, at pcap.Timestamp
 }
 
 // note keeps a message.
-func (r *Reader) note(t HandshakeType, from stream.Side, at pcap.Timestamp, frame int64) {
+func (r *Reader) note(t HandshakeType, from stream.Side, at pcap.Timestamp, frame int64, shown bool) {
 	s := &r.session
 	s.MessageCount++
 	if len(s.Messages) < MaxMessages {
-		s.Messages = append(s.Messages, Message{Type: t, From: from, Time: at, Frame: frame})
+		s.Messages = append(s.Messages, Message{Type: t, From: from, Time: at, Frame: frame, Shown: shown})
 	}
 }
 

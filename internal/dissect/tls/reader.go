@@ -46,8 +46,12 @@ type Dissector struct {
 func NewDissector() *Dissector { return &Dissector{} }
 
 // NewReader returns a reader for one connection. counted says whether tshark
-// takes the connection for TLS, so that its messages belong in the Counters.
-func (d *Dissector) NewReader(counted bool) *Reader { return &Reader{d: d, counted: counted} }
+// takes the connection for TLS, so that its messages belong in the Counters;
+// knownPort, whether it does so for the port, and so also counts the hello of
+// SSLv2.
+func (d *Dissector) NewReader(counted, knownPort bool) *Reader {
+	return &Reader{d: d, counted: counted, ssl2Counted: counted && knownPort}
+}
 
 // CountQUIC counts a handshake message that a QUIC packet carried: tshark
 // counts those, too.
@@ -55,12 +59,13 @@ func (d *Dissector) CountQUIC(t byte) { d.handshakes[t]++ }
 
 // Reader reads one connection.
 type Reader struct {
-	d       *Dissector
-	counted bool
-	half    [2]half
-	session Session
-	started bool // a ClientHello or ServerHello was seen
-	ended   bool
+	d           *Dissector
+	counted     bool
+	ssl2Counted bool
+	half        [2]half
+	session     Session
+	started     bool // a ClientHello or ServerHello was seen
+	ended       bool
 }
 
 // half is one direction.
@@ -83,9 +88,6 @@ type half struct {
 	answered    bool  // TLS 1.3: the client began its encrypted answer
 	smallRecord Alert // an encrypted record that may be an alert, if the connection ends now
 }
-
-// Counted reports whether tshark takes the connection for TLS.
-func (r *Reader) Counted() bool { return r.counted }
 
 // Session returns what was read so far. It is valid as long as the reader.
 func (r *Reader) Session() *Session { return &r.session }
@@ -172,7 +174,7 @@ func (r *Reader) body(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 	case recordChangeCipherSpec:
 		h.cipherSpec = frame
 		r.step('i', from)
-		r.note(ChangeCipherSpec, from, at, frame)
+		r.note(ChangeCipherSpec, from, at, frame, false)
 	}
 	return rest
 }
@@ -212,7 +214,7 @@ func (r *Reader) Again(c stream.Chunk) {
 		return
 	}
 	var d Dissector
-	twin := d.NewReader(true)
+	twin := d.NewReader(true, true)
 	twin.session.ServerHello = r.session.ServerHello
 	h := &twin.half[c.From]
 	h.seen = true
@@ -248,11 +250,10 @@ func (r *Reader) Release() {
 	r.ended = true
 }
 
-// LooksLikeRecord reports whether b starts with the header of a TLS record
-// that can open a conversation, as tshark recognises TLS on ports that it
-// does not know: a handshake or application data record.
+// LooksLikeRecord reports whether b starts with the header of a TLS record. None
+// says 1.3 there (RFC 8446, 5.1).
 func LooksLikeRecord(b []byte) bool {
-	if len(b) < headerLength || b[0] < recordChangeCipherSpec || b[0] > recordApplicationData || b[1] != 3 || b[2] > 4 {
+	if len(b) < headerLength || b[0] < recordChangeCipherSpec || b[0] > recordApplicationData || b[1] != 3 || b[2] > 3 {
 		return false
 	}
 	n := int(binary.BigEndian.Uint16(b[3:]))
@@ -260,7 +261,7 @@ func LooksLikeRecord(b []byte) bool {
 }
 
 // Opens reports whether b starts with a record that makes tshark take a
-// connection on any port for TLS.
+// connection on any port for TLS: handshake or application data.
 func Opens(b []byte) bool {
 	return LooksLikeRecord(b) && (b[0] == recordHandshake || b[0] == recordApplicationData)
 }
@@ -268,7 +269,7 @@ func Opens(b []byte) bool {
 // LooksLikeSSL2 reports whether b starts with the ClientHello of SSLv2, as old
 // clients send it, for any version.
 func LooksLikeSSL2(b []byte) bool {
-	if len(b) < 11 || b[0]&0x80 == 0 || b[2] != byte(ClientHelloType) {
+	if len(b) < 5 || b[0]&0x80 == 0 || b[2] != byte(ClientHelloType) {
 		return false
 	}
 	return b[3] == 0 && b[4] == 2 || b[3] == 3 && b[4] <= 4

@@ -72,6 +72,7 @@ type Message struct {
 	From  stream.Side
 	Time  pcap.Timestamp // when its last byte was captured
 	Frame int64          // frame of its last byte
+	Shown bool           // tshark shows it as a message of this type, in the clear
 }
 
 // AppData is what one side sent as application data.

@@ -47,15 +47,16 @@ func (r *Reader) ssl2(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 const ssl2ServerHello HandshakeType = 4
 
 func (r *Reader) ssl2Message(h *half, from stream.Side, at pcap.Timestamp, frame int64, msg []byte) {
-	if r.counted && !h.hidden {
+	shown := r.ssl2Counted && !h.hidden
+	if shown {
 		r.d.handshakes[msg[0]]++
 	}
 	s := &r.session
 	if HandshakeType(msg[0]) == ssl2ServerHello {
 		s.ServerHello = &ServerHello{Version: VersionSSL2, Frame: frame}
 		r.step('s', from)
-		r.note(ServerHelloType, from, at, frame)
-		r.ended = true // nothing is to be learnt from what follows
+		r.note(ServerHelloType, from, at, frame, false) // tshark numbers it otherwise
+		r.ended = true                                  // nothing is to be learnt from what follows
 		return
 	}
 	if s.Hello == nil {
@@ -71,5 +72,5 @@ func (r *Reader) ssl2Message(h *half, from stream.Side, at pcap.Timestamp, frame
 		s.Client = from
 	}
 	r.step('c', from)
-	r.note(ClientHelloType, from, at, frame)
+	r.note(ClientHelloType, from, at, frame, shown)
 }
