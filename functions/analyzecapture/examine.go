@@ -2,6 +2,7 @@ package analyzecapture
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/report"
@@ -80,11 +82,11 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, source evidence.
 // options tell the analysis what the case knows: where it was captured, with
 // which filters, and for how long.
 func (a *Analyzer) options(c capture.Case, file string) analysis.Options {
-	o := analysis.Options{
-		File: file, Filtered: len(c.Filters) > 0, TimeLimit: c.TimeLimit, TotalBytes: c.TotalBytes,
+	o := analysis.Options{File: file, Context: detect.Context{
+		Filtered: len(c.Filters) > 0, TimeLimit: c.TimeLimit, TotalBytes: c.TotalBytes,
 		WindowStart: c.Alert.WindowStart, WindowEnd: c.Alert.WindowEnd,
 		ExpectedOutbound: a.Policy.Expected.Outbound, ExpectedResolvers: a.Policy.Expected.Resolvers,
-	}
+	}}
 	for _, s := range c.Addresses {
 		if addr, err := netip.ParseAddr(s); err == nil {
 			o.Vantage = append(o.Vantage, addr)
@@ -101,9 +103,20 @@ func about(c capture.Case) report.About {
 		Started: c.Started, TimeLimit: c.TimeLimit, TotalBytes: c.TotalBytes, DeleteAfter: c.DeleteAfter,
 	}
 	for _, f := range c.Filters {
-		r.Filters = append(r.Filters, f.String())
+		r.Filters = append(r.Filters, words(f))
 	}
 	return r
+}
+
+// words says what a filter lets through.
+func words(f capture.Filter) string {
+	text := f.Protocol
+	for _, side := range []struct{ name, address, port string }{{"local", f.LocalIP, f.LocalPort}, {"remote", f.RemoteIP, f.RemotePort}} {
+		if side.address != "" || side.port != "" {
+			text += fmt.Sprintf(", %s %s port %s", side.name, cmp.Or(side.address, "any"), cmp.Or(side.port, "any"))
+		}
+	}
+	return text
 }
 
 // store keeps a document. One that is there was made by an earlier try from

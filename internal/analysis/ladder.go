@@ -44,10 +44,10 @@ func (c *candidates) room(p pair) bool {
 
 // connection keeps the ladder of a connection that something is wrong with.
 func (c *candidates) connection(conn *detect.Connection) {
-	wrong := conn.RST.Seen() || !conn.SYNACK.Seen() && conn.FirstSYN.Seen() ||
+	wrong := conn.RST().Seen() || !conn.SYNACK.Seen() && conn.FirstSYN.Seen() ||
 		conn.TLS != nil && conn.TLS.Hello != nil && !conn.Sides[0].FIN.Seen() ||
 		conn.Sides[0].Retransmissions()+conn.Sides[1].Retransmissions() > 0 ||
-		conn.Sides[0].ZeroWindow.Seen() || conn.Sides[1].ZeroWindow.Seen()
+		conn.Sides[0].Trouble().ZeroWindow.Seen() || conn.Sides[1].Trouble().ZeroWindow.Seen()
 	if conn.TLS != nil {
 		_, failed := conn.TLS.Failure()
 		wrong = wrong || failed

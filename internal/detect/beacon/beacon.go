@@ -64,7 +64,7 @@ func start(p *detect.Pass) detect.Hooks {
 			k.Add(c.FirstSYN.Time, c.FirstSYN.Frame)
 			k.at = append(k.at, c.FirstSYN.Time)
 			switch {
-			case c.RST.Seen() && c.RST.Phase == flow.AfterSYN:
+			case c.RST().Seen() && c.RST().Phase == flow.AfterSYN:
 				k.refused++
 			case c.OneWay():
 				k.silent++

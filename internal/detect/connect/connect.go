@@ -92,20 +92,20 @@ func (s *state) connection(c *detect.Connection) {
 		if len(s.worked) < maxWaiting {
 			s.worked[key]++
 		}
-	case c.RST.Seen() && c.RST.Phase == flow.AfterSYN && c.RST.From != c.ClientSide:
+	case c.RST().Seen() && c.RST().Phase == flow.AfterSYN && c.RST().From != c.ClientSide:
 		a := s.refused.At(key)
 		if a == nil {
 			return
 		}
-		a.Add(c.FirstSYN.Time, c.FirstSYN.Frame, c.RST.Frame)
+		a.Add(c.FirstSYN.Time, c.FirstSYN.Frame, c.RST().Frame)
 		a.flow, a.syns = c.Flow(), a.syns+int(c.Client().SYNs)
-		if c.RST.TTLDiffers() {
+		if c.RST().TTLDiffers() {
 			a.otherHops++
 		}
-		if c.RST.ClosedPort() {
+		if c.RST().ClosedPort() {
 			a.closed++
 		}
-	case c.RST.Seen():
+	case c.RST().Seen():
 		// The client took its own SYN back: a scanner, or happy eyeballs.
 	default:
 		if len(s.waiting) < maxWaiting {

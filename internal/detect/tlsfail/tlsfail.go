@@ -98,16 +98,16 @@ func (s *state) connection(c *detect.Connection) {
 		return
 	}
 	switch {
-	case c.RST.Seen() || c.Closed():
+	case c.RST().Seen() || c.Closed():
 		k.kind, k.by = "tls.handshake-reset", closer(c)
-		end := c.RST.Frame
+		end := c.RST().Frame
 		if end == 0 {
 			end = c.Last.Frame
 		}
 		if f := s.at(k, c, t); f != nil {
 			f.Add(c.First.Time, last, end)
 			f.detail["ended"] = "FIN"
-			if c.RST.Seen() {
+			if c.RST().Seen() {
 				f.detail["ended"] = "RST"
 			}
 		}
@@ -162,7 +162,7 @@ func closer(c *detect.Connection) stream.Side {
 	case server.FIN.Seen():
 		return stream.Server
 	}
-	return by(c.RST.From)
+	return by(c.RST().From)
 }
 
 func (s *state) end(sum *detect.Summary) {
@@ -227,7 +227,7 @@ func after(s tls.Stage) string {
 		return " right after the server's certificate"
 	case tls.StageClientKey:
 		return " after the client's key exchange"
-	case tls.StageServerFinished:
+	case tls.StageServerFlight:
 		return " after the server's certificate and Finished"
 	}
 	return ""
