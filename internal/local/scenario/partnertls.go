@@ -85,16 +85,20 @@ expected:
 				if err := rejectCertificate(ctx, h, partner, vm); err != nil {
 					return err
 				}
-				if err := pause(ctx, 1200*time.Millisecond); err != nil {
-					return err
-				}
 				if i%2 == 0 {
+					if err := pause(ctx, 500*time.Millisecond); err != nil {
+						return err
+					}
 					h.step(fmt.Sprintf("another partner, %v, uploads without trouble", another))
 					if err := upload(ctx, h, another, vm); err != nil {
 						return err
 					}
 				}
-				if err := pause(ctx, 1300*time.Millisecond); err != nil {
+				if i == attempts-1 {
+					break
+				}
+				// It backs off: every second would look like a machine's beat.
+				if err := pause(ctx, time.Duration(i+1)*800*time.Millisecond); err != nil {
 					return err
 				}
 			}
