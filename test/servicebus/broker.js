@@ -45,7 +45,7 @@ function deleteQueue(name) {
 // place says what an address means: "q", "q/$management", "q/$deadletterqueue",
 // bare or as a URL.
 function place(address) {
-  const path = String(address ?? '').toLowerCase().replace(/^(amqps?|sb):\/\/[^/]*\//, '').replace(/\/+$/, '');
+  const path = String(address ?? '').toLowerCase().replace(/^[a-z]+:\/\/[^/]*\/?/, '').replace(/\/+$/, '');
   const management = path.endsWith('/$management');
   const name = management ? path.slice(0, -'/$management'.length) : path;
   return { path, management, queue: queues.get(name), root: name.replace('/$deadletterqueue', '') };
@@ -105,10 +105,10 @@ container.on('sender_open', ({ sender, connection }) => { // they receive
     link: sender,
     deletes: mode === SETTLED,
     // Credit is used up when a frame is written, which is later.
-    wants: () => sender.is_open() && sender.credit > sender.session.outgoing.next_delivery_id - sender.session.outgoing.next_pending_delivery,
+    wants: () => sender.is_open() && sender.sendable() && sender.credit > sender.session.outgoing.next_delivery_id - sender.session.outgoing.next_pending_delivery,
     take: (message, lock) => {
       const delivery = sender.send(compose(message, lock), lock === undefined ? crypto.randomBytes(16) : tagOf(lock.token), 0);
-      delivery.settle = (outcome, reason, description) => queue.settle(lock.token, outcome, reason, description);
+      if (lock !== undefined) delivery.settle = (outcome, changes) => queue.settle(lock.token, outcome, changes);
     },
   };
   sender.leave = () => queue.consumers.delete(sender.consumer);
@@ -131,7 +131,7 @@ for (const quiet of ['connection_error', 'session_error', 'sender_error', 'recei
 
 // --- settlement: every outcome is answered with a settled disposition
 
-const lockLost = { condition: 'com.microsoft:message-lock-lost', description: 'the lock supplied is invalid' };
+const lockLost = { condition: 'com.microsoft:message-lock-lost', description: 'The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue.' };
 
 function answer(delivery, held, state) {
   delivery.update(true, (held ? state : amqp.rejected({ error: lockLost })).described());
@@ -141,11 +141,10 @@ container.on('accepted', ({ delivery }) => delivery.settle && answer(delivery, d
 container.on('released', ({ delivery }) => delivery.settle && answer(delivery, delivery.settle('released'), amqp.released()));
 container.on('modified', ({ delivery }) => {
   const outcome = delivery.remote_state.undeliverable_here ? 'defered' : 'abandoned';
-  if (delivery.settle) answer(delivery, delivery.settle(outcome), amqp.modified({ undeliverable_here: outcome === 'defered' }));
+  if (delivery.settle) answer(delivery, delivery.settle(outcome, delivery.remote_state.message_annotations), amqp.modified({ undeliverable_here: outcome === 'defered' }));
 });
 container.on('rejected', ({ delivery }) => {
-  const info = delivery.remote_state.error?.info ?? {};
-  if (delivery.settle) answer(delivery, delivery.settle('suspended', info.DeadLetterReason, info.DeadLetterErrorDescription), amqp.rejected({}));
+  if (delivery.settle) answer(delivery, delivery.settle('suspended', delivery.remote_state.error?.info), amqp.rejected({}));
 });
 
 // --- messages that come in
@@ -195,7 +194,8 @@ function badSAS(token, entity) {
   const want = crypto.createHmac('sha256', KEY).update(`${signed}\n${sas.get('se')}`).digest('base64');
   if (sas.get('sig') !== want) return 'the signature is wrong';
   if (Number(sas.get('se')) * 1000 < Date.now()) return 'the token expired';
-  if (!place(sas.get('sr')).path.startsWith(entity)) return 'the token is for another entity';
+  const path = sas.get('sr').replace(/^([a-z]+:\/\/)?[^/]*\/?/, ''); // empty: the whole namespace
+  if (!['', entity].includes(place(path).root)) return 'the token is for another entity';
   return undefined;
 }
 
@@ -211,8 +211,9 @@ function manage(queue, request) {
       return { status: 200, body: { expirations: types.wrap_array(until, 0x83) } };
     }
     case 'com.microsoft:update-disposition': {
+      const reasons = { DeadLetterReason: body['deadletter-reason'], DeadLetterErrorDescription: body['deadletter-description'] };
       const held = body['lock-tokens'].map((token) =>
-        queue.settle(token, body['disposition-status'], body['deadletter-reason'], body['deadletter-description']));
+        queue.settle(token, body['disposition-status'], { ...body['properties-to-modify'], ...reasons }));
       return held.includes(false) ? { status: 410, description: lockLost.description } : { status: 200 };
     }
     case 'com.microsoft:peek-message': {
@@ -224,7 +225,7 @@ function manage(queue, request) {
       if (locks.length === 0) return { status: 204 };
       return { status: 200, body: list(locks.map((lock) => {
         if (body['receiver-settle-mode'] === 0) queue.unlock(lock.token);
-        return { message: compose(lock.message, lock, true), 'lock-token': types.wrap_uuid(lock.token) };
+        return { message: compose(lock.message, lock), 'lock-token': types.wrap_uuid(lock.token) };
       })) };
     }
     case 'com.microsoft:schedule-message': {

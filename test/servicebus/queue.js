@@ -104,14 +104,16 @@ class Queue {
     if (message.state === 'deferred') {
       this.deferred.set(message.sequence, message);
     } else if (this.dead !== undefined && message.deliveries >= this.options.maxDeliveryCount) {
-      this.bury(message, 'MaxDeliveryCountExceeded', `delivered ${message.deliveries} times without being completed`);
+      message.changes = { ...message.changes, DeadLetterReason: 'MaxDeliveryCountExceeded',
+        DeadLetterErrorDescription: `delivered ${message.deliveries} times without being completed` };
+      this.bury(message);
     } else {
       this.put(message);
     }
   }
 
-  bury(message, reason, description) {
-    message.deadLetter = { reason, description, source: this.name };
+  bury(message) {
+    message.buriedIn = this.name;
     message.expires = Infinity;
     message.state = 'active';
     if (this.dead === undefined) return this.put(message);
@@ -119,16 +121,18 @@ class Queue {
     return this.dead.put(message);
   }
 
-  // settle does what the holder of a lock decided; false if it holds none.
-  settle(token, outcome, reason, description) {
+  // settle does what the holder of a lock decided, and changes the message's
+  // application properties as it asks; false if it holds none.
+  settle(token, outcome, changes) {
     const message = this.unlock(token);
     if (message === undefined) return false;
+    message.changes = { ...message.changes, ...changes };
     switch (outcome) {
       case 'completed': break;
       case 'abandoned': this.release(message); break;
       case 'released': this.release(message, false); break;
       case 'defered': message.state = 'deferred'; message.deliveries++; this.deferred.set(message.sequence, message); break; // the SDK's spelling
-      case 'suspended': this.bury(message, reason, description); break;
+      case 'suspended': this.bury(message); break;
     }
     return true;
   }

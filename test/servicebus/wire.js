@@ -25,10 +25,13 @@ function encode(code, value) {
 
 // parse makes a message of what a sender sent.
 function parse(raw) {
-  const message = { id: undefined, ttl: undefined, scheduled: 0, annotations: [], bare: [] };
+  const message = { id: undefined, ttl: undefined, scheduled: 0, header: [], delivery: [], annotations: [], bare: [] };
   for (const s of sections(raw)) {
     if (s.code === HEADER) {
+      message.header = s.value;
       message.ttl = s.value[2]?.value ?? undefined;
+    } else if (s.code === DELIVERY_ANNOTATIONS) {
+      message.delivery = s.value;
     } else if (s.code === ANNOTATIONS) {
       for (let i = 0; i + 1 < s.value.length; i += 2) {
         if (s.value[i].value === 'x-opt-scheduled-enqueue-time') message.scheduled = Number(s.value[i + 1].value);
@@ -59,35 +62,36 @@ function unbatch(raw) {
 }
 
 // compose is the message as a receiver gets it: under a lock, or not.
-function compose(message, lock, viaManagement = false) {
-  const out = [encode(HEADER, types.List32([
-    types.False(), types.wrap_ubyte(4), message.ttl === undefined ? types.Null() : types.wrap_uint(message.ttl),
-    types.False(), types.wrap_uint(message.deliveries ?? 0),
-  ]))];
-  if (lock !== undefined && viaManagement) {
-    out.push(encode(DELIVERY_ANNOTATIONS, types.Map32([types.wrap_symbol('x-opt-lock-token'), types.wrap_uuid(lock.token)])));
+function compose(message, lock) {
+  const [durable = types.False(), priority = types.wrap_ubyte(4), ttl = types.Null()] = message.header;
+  const out = [encode(HEADER, types.List32([durable, priority, ttl, types.False(), types.wrap_uint(message.deliveries ?? 0)]))];
+  if (lock !== undefined) {
+    out.push(encode(DELIVERY_ANNOTATIONS, types.Map32([...message.delivery, types.wrap_symbol('x-opt-lock-token'), types.wrap_uuid(lock.token)])));
   }
   const ours = new Map([['x-opt-sequence-number', types.wrap_long(message.sequence)]]);
   if (message.enqueued !== undefined) ours.set('x-opt-enqueued-time', types.wrap_timestamp(message.enqueued));
   if (lock !== undefined) ours.set('x-opt-locked-until', types.wrap_timestamp(lock.until));
   if (message.state === 'deferred') ours.set('x-opt-message-state', types.wrap_int(1));
   if (message.state === 'scheduled') ours.set('x-opt-message-state', types.wrap_int(2));
-  if (message.deadLetter !== undefined) ours.set('x-opt-deadletter-source', types.wrap_string(message.deadLetter.source));
+  if (message.buriedIn !== undefined) ours.set('x-opt-deadletter-source', types.wrap_string(message.buriedIn));
   const annotations = message.annotations.filter(([key]) => !ours.has(key.value)).flat();
   for (const [key, value] of ours) annotations.push(types.wrap_symbol(key), value);
   out.push(encode(ANNOTATIONS, types.Map32(annotations)));
-  for (const s of buried(message)) out.push(s.raw);
+  for (const s of changed(message)) out.push(s.raw);
   return Buffer.concat(out);
 }
 
-// buried adds the reason of a dead letter to its application properties.
-function buried(message) {
-  if (message.deadLetter === undefined) return message.bare;
-  const reasons = { DeadLetterReason: message.deadLetter.reason, DeadLetterErrorDescription: message.deadLetter.description };
-  const pairs = [...(message.bare.find((s) => s.code === APPLICATION)?.value ?? [])];
-  for (const [key, value] of Object.entries(reasons)) {
-    if (value !== undefined && value !== null) pairs.push(types.wrap_string(key), types.wrap_string(value));
+// changed adds to the application properties what receivers changed, the
+// reason of a dead letter among it.
+function changed(message) {
+  const changes = Object.entries(message.changes ?? {}).filter(([, value]) => value !== undefined && value !== null);
+  if (changes.length === 0) return message.bare;
+  const before = message.bare.find((s) => s.code === APPLICATION)?.value ?? [];
+  const pairs = [];
+  for (let i = 0; i + 1 < before.length; i += 2) {
+    if (!changes.some(([key]) => key === before[i].value)) pairs.push(before[i], before[i + 1]);
   }
+  for (const [key, value] of changes) pairs.push(types.wrap_string(key), types.wrap(value));
   const rest = message.bare.filter((s) => s.code !== APPLICATION);
   const at = rest[0]?.code === PROPERTIES ? 1 : 0;
   return [...rest.slice(0, at), { raw: encode(APPLICATION, types.Map32(pairs)) }, ...rest.slice(at)];
