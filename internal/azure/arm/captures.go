@@ -232,7 +232,7 @@ func parseSession(id string) (place, string, error) {
 		return place{}, "", err
 	}
 	if typeOf(parsed) != typeCapture || parsed.Parent == nil {
-		return place{}, "", fmt.Errorf("%q is not the ID of a packet capture", id)
+		return place{}, "", fmt.Errorf("%.300q is not the ID of a packet capture", id)
 	}
 	return place{
 		subscription: strings.ToLower(parsed.SubscriptionID),

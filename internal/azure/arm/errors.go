@@ -199,6 +199,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 
 var (
 	query = regexp.MustCompile(`(https?://[^\s"'?]+)\?[^\s"']*`)
+	sig   = regexp.MustCompile(`(?i)sig=[^\s&"']+`)
 	token = regexp.MustCompile(`eyJ[A-Za-z0-9_.-]{16,}`)
 )
 
@@ -208,6 +209,7 @@ var (
 func clean(s string, limit int) string {
 	s = s[:min(len(s), 8*limit)] // enough to see a secret whole, and bounded
 	s = query.ReplaceAllString(s, "$1?…")
+	s = sig.ReplaceAllString(s, "sig=…")
 	s = token.ReplaceAllString(s, "[token]")
 	s = strings.ToValidUTF8(s, "�")
 	s = strings.Map(func(r rune) rune {

@@ -28,20 +28,20 @@ func parseID(id string) (*azarm.ResourceID, error) {
 	}
 	for part := range strings.SplitSeq(id, "/") {
 		if part == "." || part == ".." {
-			return nil, fmt.Errorf("resource ID %q has a dot segment", id)
+			return nil, fmt.Errorf("resource ID %.300q has a dot segment", id)
 		}
 	}
 	if i := strings.IndexFunc(id, func(r rune) bool {
 		return r == '%' || r == '?' || r == '#' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}); i >= 0 {
-		return nil, fmt.Errorf("resource ID %q has an impossible character at byte %d", id, i)
+		return nil, fmt.Errorf("resource ID %.300q has an impossible character at byte %d", id, i)
 	}
 	parsed, err := azarm.ParseResourceID(id)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not a resource ID", id)
+		return nil, fmt.Errorf("%.300q is not a resource ID", id)
 	}
 	if parsed.SubscriptionID == "" || parsed.ResourceGroupName == "" || parsed.Name == "" {
-		return nil, fmt.Errorf("%q is not the ID of a resource in a resource group", id)
+		return nil, fmt.Errorf("%.300q is not the ID of a resource in a resource group", id)
 	}
 	return parsed, nil
 }

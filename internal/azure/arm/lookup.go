@@ -15,7 +15,7 @@ import (
 // the name is ambiguous: which machine was meant is not for guessing.
 func (w *Watcher) LookupVM(ctx context.Context, subscription string, resourceGroups []string, name string) (string, error) {
 	if name == "" || strings.ContainsAny(name, "/?#%\\") || name == "." || name == ".." {
-		return "", refuse(ReadMachines, "look a virtual machine up: %q is no name of one", name)
+		return "", refuse(ReadMachines, "look a virtual machine up: %.300q is no name of one", name)
 	}
 	c, err := w.clients(subscription)
 	if err != nil {
@@ -47,7 +47,7 @@ func (w *Watcher) LookupVM(ctx context.Context, subscription string, resourceGro
 func (w *Watcher) InterfaceVM(ctx context.Context, networkInterface string) (string, error) {
 	id, err := parseID(networkInterface)
 	if err != nil || typeOf(id) != typeInterface {
-		return "", refuse(ReadInterfaces, "look a network interface up: %q is not the ID of one", networkInterface)
+		return "", refuse(ReadInterfaces, "look a network interface up: %.300q is not the ID of one", networkInterface)
 	}
 	c, err := w.clients(id.SubscriptionID)
 	if err != nil {

@@ -43,7 +43,7 @@ func (w *Watcher) Machine(ctx context.Context, target string) (capture.Machine, 
 	case typeScaleSetVM:
 		return c.instance(ctx, id)
 	}
-	return capture.Machine{}, refuse(ReadMachines, "look a target up: %q is neither a virtual machine nor a scale set", target)
+	return capture.Machine{}, refuse(ReadMachines, "look a target up: %.300q is neither a virtual machine nor a scale set", target)
 }
 
 func (c *clients) machine(ctx context.Context, id *azarm.ResourceID) (capture.Machine, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -423,5 +424,23 @@ func TestRestart(t *testing.T) {
 	third := newServer(t, nil, Options{StateFile: file})
 	if r := third.ask(t, "GET", capture1+api, ""); r.status != 404 {
 		t.Errorf("a capture deleted after the restart is back: %d", r.status)
+	}
+}
+
+func TestStateFileThatIsNone(t *testing.T) {
+	for name, content := range map[string]string{
+		"cut":   `{"Sessions":[{"ID":"`,
+		"odd":   `{"Sessions":[{"ID":"x"}]}`,
+		"null":  `{"Sessions":[null]}`,
+		"bare":  `{"Sessions":[{"ID":"` + capture1 + `"}]}`,
+		"array": `[]`,
+	} {
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewServer(testWorld(), nil, Options{StateFile: file}); err == nil || !strings.Contains(err.Error(), "delete the file") {
+			t.Errorf("%s: %v, want an error that says what to do", name, err)
+		}
 	}
 }

@@ -36,8 +36,8 @@ func (s *Server) load() error {
 		return fmt.Errorf("read the local ARM's sessions from %q: %w: delete the file to start afresh", s.options.StateFile, err)
 	}
 	for _, sess := range state.Sessions {
-		if p, err := parsePath(sess.ID); err != nil || p.kind() != "microsoft.network/networkwatchers/*/packetcaptures/*" || sess.Properties.StorageLocation == nil {
-			return fmt.Errorf("read the local ARM's sessions from %q: %q is none: delete the file to start afresh", s.options.StateFile, sess.ID)
+		if !sess.whole() {
+			return fmt.Errorf("read the local ARM's sessions from %q: one is damaged: delete the file to start afresh", s.options.StateFile)
 		}
 		sess.ready = make(chan struct{})
 		close(sess.ready)
@@ -54,6 +54,16 @@ func (s *Server) load() error {
 		s.sessions[strings.ToLower(sess.ID)] = sess
 	}
 	return nil
+}
+
+// whole reports whether a session has what the rest of the package takes for
+// granted.
+func (sess *session) whole() bool {
+	if sess == nil || sess.Properties.StorageLocation == nil {
+		return false
+	}
+	p, err := parsePath(sess.ID)
+	return err == nil && p.group != "" && p.kind() == "microsoft.network/networkwatchers/*/packetcaptures/*"
 }
 
 // save writes the sessions to the state file: into another first, so that a
