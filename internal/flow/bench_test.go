@@ -51,13 +51,13 @@ func mixed(packets int) []packet.Packet {
 			reply()
 			p.Flags, p.WindowScale, p.MSS = packet.SYN|packet.ACK, 7, 1460
 			c.ack++
-		case c.step >= c.last-2:
-			if c.step == c.last-1 {
-				reply()
-				c.ack++
-			} else {
-				c.seq++
-			}
+		case c.step == c.last-1:
+		case c.step == c.last-2:
+			reply()
+			c.ack++
+			p.Flags |= packet.FIN
+		case c.step == c.last-3:
+			c.seq++
 			p.Flags |= packet.FIN
 		case c.step%13 == 4:
 			p.Payload, p.SegmentLength = payload[:300], 300

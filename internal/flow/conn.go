@@ -81,93 +81,6 @@ type decline struct {
 	from, to Moment
 }
 
-// A Side is what one end of a connection sent.
-type Side struct {
-	Packets      uint32
-	DataSegments uint32 // with payload; keep-alives and zero-window probes are not data
-	Bytes        uint64 // of payload, by the IP header; what was sent twice counts twice
-
-	SYNs, FINs, RSTs uint32 // SYNs includes SYN-ACKs
-	FIN              Moment // the first
-
-	MinWindow, MaxWindow uint32 // advertised, scaled, in bytes; SYN and RST left out
-	MSS                  uint16 // option; 0: absent or not seen
-	WindowScale          int8   // option, 0 to 14; -1: absent or not seen
-	SACK                 bool   // selective acknowledgements permitted
-	FirstTTL             uint8  // or hop limit, of the first packet
-	TTL                  uint8  // the usual one: majority of the packets that are not RSTs
-	votes                uint8  // for TTL
-
-	shook   uint32 // handshake message types, a bit each
-	tcp     tcpState
-	talk    *talk    // of a side with payload
-	trouble *trouble // of a side with something in its Analysis
-	work    *work    // of a side with payload, while the connection is open
-}
-
-// Talk is what one side said, apart from how it got through.
-type Talk struct {
-	First, Last  Moment // packets with payload; Last includes what was sent again
-	MaxSegment   uint32 // the largest payload; above the MSS where segmentation is offloaded
-	LargestAcked uint32 // the largest payload that arrived at the first attempt
-
-	// FirstAnswer and MaxAnswer measure how long this side took to answer
-	// the other one's payload: what a server thinks about a request. For a
-	// capture on the other side's end it includes a round trip.
-	FirstAnswer, MaxAnswer Exchange
-	Answers                uint32 // how often the word passed to this side
-}
-
-type talk struct {
-	Talk
-	rtt    sample
-	stream stream
-}
-
-// Trouble is what went wrong with the segments of one side.
-type Trouble struct {
-	// What resent and late segments were, seen from the capture point. A
-	// resent segment was captured before: it was lost (or its ACK was)
-	// beyond this point. A late one closes a gap: it was overtaken, or lost
-	// before this point and sent again. Overtaken are those late ones
-	// whose IP identification proves that they were sent earlier.
-	Resent, Late, Overtaken uint32
-	// Duplicated data segments repeat one of the last few with the same IP
-	// identification, sequence number and length within 1 ms: the same
-	// packet captured twice (packet mirroring, two interfaces).
-	Duplicated uint32
-
-	ZeroWindow    Moment        // the first zero window
-	ZeroWindowFor time.Duration // in total, for as long as packets show it
-
-	Stall Stall // the worst
-}
-
-type trouble struct {
-	Trouble
-	counts    [classes]uint32
-	zeroSince pcap.Timestamp
-}
-
-// An Exchange is a turn of the conversation: the other side's last payload and
-// the first one that followed from this side.
-type Exchange struct{ Asked, Answered Moment }
-
-// Took is the time between the two, 0 if there was no answer.
-func (e Exchange) Took() time.Duration { return e.Answered.Since(e.Asked) }
-
-// A Stall is a segment that was sent again and again without being
-// acknowledged. At the largest size of a connection, while smaller segments
-// get through, it is the mark of a path MTU black hole.
-type Stall struct {
-	Size        uint32 // of the payload
-	Count       uint32 // times it was sent again
-	First, Last Moment // the first and the last of these
-	ShrunkTo    uint32 // the same sequence number was sent again with this much smaller size; 0: never
-	SACKs       uint32 // meanwhile, ACKs that say later segments did arrive
-	Recovered   Moment // the ACK that ended the stall
-}
-
 // A Break is a silence after which the connection did not go on: what was
 // sent next went unanswered and had to be sent again, or a RST came. Nothing
 // was waiting for an acknowledgement when the silence began.
@@ -182,8 +95,9 @@ type Break struct {
 // Silence is the length of the silence, 0 if there was none.
 func (b Break) Silence() time.Duration { return b.After.Since(b.Before) }
 
-// Completeness says which parts of a connection's life were captured; the
-// bits are those of tcp.completeness.
+// Completeness says which parts of a connection's life were captured. The bits
+// are numbered as in tcp.completeness, which leaves some out: the SYN unless it
+// comes first, the ACK of packets with payload.
 type Completeness uint8
 
 // The parts of a connection's life.
@@ -281,44 +195,4 @@ func (c *Conn) Silence() (from, to Moment) {
 		return Moment{}, Moment{}
 	}
 	return c.decline.from, c.decline.to
-}
-
-// Talk returns what s said, all zero if it never sent payload.
-func (s *Side) Talk() Talk {
-	if s.talk == nil {
-		return Talk{}
-	}
-	return s.talk.Talk
-}
-
-// Trouble returns what went wrong for s.
-func (s *Side) Trouble() Trouble {
-	if s.trouble == nil {
-		return Trouble{}
-	}
-	return s.trouble.Trouble
-}
-
-// Count returns how many segments of this side have the class; a is one of
-// tshark's.
-func (s *Side) Count(a Analysis) uint32 {
-	if a&tshark == 0 || s.trouble == nil {
-		return 0
-	}
-	return s.trouble.counts[a.index()]
-}
-
-// Retransmissions returns what tshark counts as tcp.analysis.retransmission:
-// plain, fast and spurious ones.
-func (s *Side) Retransmissions() uint32 {
-	return s.Count(Retransmission) + s.Count(FastRetransmission) + s.Count(SpuriousRetransmission)
-}
-
-// AckRTT summarises how long the other side's acknowledgements took (the
-// segment's end equals the acknowledged number; nothing that was resent).
-func (s *Side) AckRTT() Summary {
-	if s.talk == nil {
-		return Summary{}
-	}
-	return s.talk.rtt.summary()
 }

@@ -52,7 +52,7 @@ func (t *Table) evict() {
 	for range min(looks, n) {
 		c := t.conns.at(t.hand % n)
 		t.hand = (t.hand + 1) % n
-		if c.OneWay() && c.Completeness.Has(SawSYN) || c.Closed() {
+		if c.halfOpen() || c.Closed() {
 			victim = c
 			break
 		}
@@ -62,12 +62,17 @@ func (t *Table) evict() {
 	}
 	t.drops.Connections++
 	switch {
-	case victim.OneWay():
-		t.drops.Embryonic++
+	case victim.halfOpen():
+		t.drops.HalfOpen++
 	case victim.Closed():
 		t.drops.Closed++
 	}
 	t.end(victim, Evicted)
+}
+
+// halfOpen reports whether c is a SYN that nobody answered so far.
+func (c *Conn) halfOpen() bool {
+	return c.OneWay() && c.Completeness.Has(SawSYN) && c.Sides[0].DataSegments+c.Sides[1].DataSegments == 0
 }
 
 // end takes c out of the table, its totals into the counters, and hands it to

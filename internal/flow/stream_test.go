@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/pcapwarden/pcapwarden/internal/flow"
-	"github.com/pcapwarden/pcapwarden/internal/packet"
 )
 
 func TestStream(t *testing.T) {
@@ -153,17 +152,16 @@ func TestReassemblyLimit(t *testing.T) {
 // buffer again.
 func TestBufferedOnce(t *testing.T) {
 	table := flow.NewTable(flow.Limits{})
-	var got string
+	var got []byte
 	for _, p := range packets(t, handshake+`20 > A 3 501 data=cd
 		21 > A 1 501 data=ab`) {
 		s := table.Add(&p)
 		for _, chunk := range s.Stream {
-			got += string(chunk)
+			got = append(got, chunk...)
 		}
 		clear(p.Payload)
-		p = packet.Packet{}
 	}
-	if got != "abcd" {
+	if string(got) != "abcd" {
 		t.Errorf("stream = %q, want abcd", got)
 	}
 }

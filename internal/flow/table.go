@@ -12,7 +12,7 @@ import (
 // Limits bound what a [Table] keeps. The zero value of a field means its
 // default.
 type Limits struct {
-	Connections         int // TCP connections at a time; 65,536, about 60 MB
+	Connections         int // TCP connections at a time; 65,536: 45 MB of SYNs, 80 MB of conversations
 	Conversations       int // UDP and ICMP conversations at a time; 32,768
 	Prologue            int // bytes at the start of each direction that are delivered in order; 16 KiB
 	LongPrologue        int // the same after [Conn.Extend]; 64 KiB
@@ -43,7 +43,7 @@ func (l *Limits) setDefaults() {
 // A Drop count says what the limits made a table forget.
 type Drops struct {
 	Connections   int64 `json:"connections"`   // ended early: half-open and closed ones first, then the longest silent
-	Embryonic     int64 `json:"embryonic"`     // of those, nobody had answered
+	HalfOpen      int64 `json:"halfOpen"`      // of those, nobody had answered the SYN
 	Closed        int64 `json:"closed"`        // of those, over anyway
 	Conversations int64 `json:"conversations"` // UDP and ICMP, ended early
 	Reassembly    int64 `json:"reassembly"`    // directions whose prologue was given up for lack of space
@@ -142,7 +142,8 @@ func NewTable(limits Limits) *Table {
 	}
 }
 
-// Add places a packet. Everything in p may be changed after the next Add.
+// Add places a packet. The segment's Stream points into p.Payload; nothing else
+// of p is kept.
 func (t *Table) Add(p *packet.Packet) Segment {
 	// Without ports there is no conversation; what an ICMP error quotes is
 	// somebody else's packet.
