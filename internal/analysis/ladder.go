@@ -8,6 +8,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/dns"
+	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 )
@@ -42,19 +43,23 @@ func (c *candidates) room(p pair) bool {
 	return true
 }
 
-// connection keeps the ladder of a connection that something is wrong with.
-func (c *candidates) connection(conn *detect.Connection) {
-	wrong := conn.RST().Seen() || !conn.SYNACK.Seen() && conn.FirstSYN.Seen() ||
-		conn.TLS != nil && conn.TLS.Hello != nil && !conn.Sides[0].FIN.Seen() ||
-		conn.Sides[0].Retransmissions()+conn.Sides[1].Retransmissions() > 0 ||
-		conn.Sides[0].Trouble().ZeroWindow.Seen() || conn.Sides[1].Trouble().ZeroWindow.Seen()
+// wants reports whether something is wrong with a connection, so that its
+// ladder may be asked for, and there is room.
+func (c *candidates) wants(conn *detect.Connection) bool {
+	wrong := conn.RST().Seen() || !conn.SYNACK.Seen() && conn.FirstSYN.Seen() || conn.Break().Silence() > 0
+	for i := range conn.Sides {
+		s := &conn.Sides[i]
+		wrong = wrong || s.Retransmissions() > 0 || s.Trouble().ZeroWindow.Seen()
+	}
 	if conn.TLS != nil {
 		_, failed := conn.TLS.Failure()
-		wrong = wrong || failed
+		wrong = wrong || failed || conn.TLS.Stage() != tls.StageEstablished
 	}
-	if !wrong || len(conn.Events) == 0 || !c.room(pair{conn.ClientAddr().Addr(), conn.ServerAddr()}) {
-		return
-	}
+	return wrong && c.room(pair{conn.ClientAddr().Addr(), conn.ServerAddr()})
+}
+
+// connection keeps the ladder of a connection.
+func (c *candidates) connection(conn *detect.Connection) {
 	l := Ladder{Lanes: []finding.Endpoint{{AddrPort: conn.ClientAddr()}, {AddrPort: conn.ServerAddr()}}}
 	l.Title = fmt.Sprintf("TCP %s to %s", conn.ClientAddr(), conn.ServerAddr())
 	for _, e := range conn.Events {

@@ -63,7 +63,7 @@ type Connection struct {
 	Reason  flow.Reason  // why it is over
 	TLS     *tls.Session // nil: no TLS was seen
 	Service string       // what was spoken, as seen: "tls", "http", "dns", ...; "" if nobody could tell
-	Events  []flow.Event // its key packets
+	Events  []flow.Event // key packets of the first few connections of two endpoints that something is wrong with
 }
 
 // Flow names the connection in a finding.
