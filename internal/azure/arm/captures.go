@@ -45,7 +45,9 @@ func (w *Watcher) Start(ctx context.Context, s capture.Spec) (capture.Session, e
 		// Azure has a session of that name: 200 is how it answers an
 		// overwrite, which the SDK takes for an error.
 		err = classify(WriteCaptures, err)
-		if _, denied := errors.AsType[*capture.DeniedError](err); denied {
+		_, denied := errors.AsType[*capture.DeniedError](err)
+		_, busy := errors.AsType[*BusyError](err) // that session is on its way out, say
+		if denied || busy {
 			return capture.Session{}, fmt.Errorf("start capture %q: %w", s.Name, err)
 		}
 		existing, getErr := w.get(ctx, at, s.Name)

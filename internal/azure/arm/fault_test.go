@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,12 +111,12 @@ func TestFaultsOfEveryCall(t *testing.T) {
 			old := start(t, s, w, "pw-old")
 			for _, f := range faults {
 				t.Run(f.name, func(t *testing.T) {
-					tries := 0
+					var tries atomic.Int32
 					q.set(func(r *http.Request) *local.Fault {
 						if r.Method != call.method || !strings.HasSuffix(strings.ToLower(r.URL.Path), call.path) {
 							return nil
 						}
-						tries++
+						tries.Add(1)
 						return &f.fault
 					})
 					err := call.do(t.Context(), w, old)
@@ -140,8 +141,8 @@ func TestFaultsOfEveryCall(t *testing.T) {
 					}
 					// net/http itself tries a GET again on a fresh connection
 					// when a kept one turns out to be dead.
-					if tries != f.tries && !(f.fault.Drop && call.method == http.MethodGet && tries == f.tries+1) {
-						t.Errorf("%d requests, want %d", tries, f.tries)
+					if n := int(tries.Load()); n != f.tries && !(f.fault.Drop && call.method == http.MethodGet && n == f.tries+1) {
+						t.Errorf("%d requests, want %d", n, f.tries)
 					}
 					if !strings.Contains(err.Error(), f.text) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), call.action) {
 						t.Errorf("error %q: want one line with %q and %q", err, f.text, call.action)
@@ -231,6 +232,38 @@ func TestStartWithUnknownOutcome(t *testing.T) {
 				t.Errorf("List = %d sessions, %v; want one", len(all), err)
 			}
 		})
+	}
+}
+
+// A session of that name which is being deleted is not one to adopt.
+func TestStartWhileTheNameIsDeleted(t *testing.T) {
+	q := &requests{}
+	s, w := serve(t, world(), local.Options{Fault: q.fault})
+	start(t, s, w, "pw-old")
+	q.set(func(r *http.Request) *local.Fault {
+		if r.Method == http.MethodPut {
+			return &local.Fault{Status: 409, Code: "AnotherOperationInProgress"}
+		}
+		return nil
+	})
+	_, err := w.Start(t.Context(), spec("pw-old"))
+	if _, ok := errors.AsType[*arm.BusyError](err); !ok {
+		t.Errorf("Start: %v, want a *BusyError", err)
+	}
+}
+
+// A conflict need not be one of names.
+func TestStartConflictOfAnotherKind(t *testing.T) {
+	_, w := serve(t, world(), local.Options{Fault: func(r *http.Request) *local.Fault {
+		if r.Method == http.MethodPut {
+			return &local.Fault{Status: 409, Code: "OperationNotAllowed", Message: "The VM agent is not ready."}
+		}
+		return nil
+	}})
+	_, err := w.Start(t.Context(), spec("pw-new"))
+	_, denied := errors.AsType[*capture.DeniedError](err)
+	if err == nil || denied || errors.Is(err, capture.ErrNotFound) || !strings.Contains(err.Error(), "OperationNotAllowed") {
+		t.Errorf("Start: %v, want what Azure said, as something that may go away", err)
 	}
 }
 
