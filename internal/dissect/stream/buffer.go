@@ -60,3 +60,6 @@ func (b *Buffer) Reset(budget *Budget) {
 	}
 	b.bytes = b.bytes[:0]
 }
+
+// Idle reports whether nothing is held.
+func (b *Budget) Idle() bool { return b.used == 0 }

@@ -40,11 +40,13 @@ func (r *Reader) applicationData(h *half, from stream.Side, at pcap.Timestamp, f
 			return
 		}
 	}
-	if h.smallRecord.Frame != 0 { // another record follows: it was data
-		r.data(from, h.smallRecord.Time, h.smallRecord.Frame, small)
+	if a := h.smallRecord; a.Frame != 0 { // more follows: it was data
 		h.smallRecord = Alert{}
+		r.data(from, a.Time, a.Frame, small)
 	}
-	if n <= small && s.Data[from].Records == 0 && s.Version() >= VersionTLS13 {
+	// After the other side's small record this is the answer to a farewell.
+	farewell := s.Closed || r.half[from.Peer()].smallRecord.Frame != 0
+	if n <= small && s.Data[from].Records == 0 && !farewell && s.Version() >= VersionTLS13 {
 		h.smallRecord = Alert{From: from, Time: at, Frame: frame, Encrypted: true, Inferred: true, Early: true}
 		return
 	}
@@ -102,9 +104,8 @@ func (r *Reader) finish(from stream.Side) {
 	}
 }
 
-// inferAlert takes the small encrypted record with which a side ended the
-// connection for an alert, if the handshake was not through or the other side
-// never got data.
+// inferAlert takes the small encrypted record that a side sent last for an
+// alert, if the handshake was not through or the other side never got data.
 func (r *Reader) inferAlert(from stream.Side) {
 	h := &r.half[from]
 	if h.smallRecord.Frame == 0 {

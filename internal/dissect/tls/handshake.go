@@ -158,6 +158,7 @@ func (r *Reader) serverHello(from stream.Side, at pcap.Timestamp, frame int64, b
 		}
 		if s.ServerHello == nil {
 			s.ServerHello = hello
+			s.Resumed = hello.PSK
 		}
 	}
 	r.step('s', from)

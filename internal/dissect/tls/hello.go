@@ -177,6 +177,8 @@ func parseServerHello(body []byte) (h *ServerHello, retry, ok bool) {
 			if len(e.b) == 2 {
 				h.Version = Version(e.uint16())
 			}
+		case extPreSharedKey:
+			h.PSK = true
 		case extKeyShare:
 			h.Group = e.uint16()
 		case extALPN:

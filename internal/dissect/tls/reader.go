@@ -237,6 +237,7 @@ func (r *Reader) Close(from stream.Side, at pcap.Timestamp, frame int64, reset b
 	}
 	s.Closed, s.Reset, s.ClosedBy, s.ClosedAt, s.CloseAt = true, reset, from, at, frame
 	r.inferAlert(from)
+	r.inferAlert(from.Peer())
 }
 
 // Release lets go of what is held of unfinished messages: nothing more will be

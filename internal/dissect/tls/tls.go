@@ -77,6 +77,7 @@ type ServerHello struct {
 	CipherSuite uint16
 	ALPN        string // TLS 1.2 and below; encrypted in 1.3
 	Group       uint16 // of the key share, TLS 1.3; 0: none
+	PSK         bool   // a pre-shared key was taken up, TLS 1.3
 	Frame       int64  // of its last byte
 }
 
