@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -39,6 +40,10 @@ type Options struct {
 	// Settings override the app's settings of a local run, which are folders
 	// below Dir; nil overrides nothing.
 	Settings map[string]string
+	// Policy replaces the scenario's; nil does not.
+	Policy []byte
+	// Fault is asked about every request to the local ARM; nil: all is well.
+	Fault func(*http.Request) *arm.Fault
 	// Show is told each step as it happens, from one goroutine at a time.
 	Show func(Step)
 
@@ -76,57 +81,71 @@ const sweep = "*/2 * * * * *"
 func Run(ctx context.Context, o Options) (_ []Outcome, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("the scenario took longer than %v", patience))
 	defer cancel()
-	r := &run{options: o, began: time.Now(), settings: settings(o)}
-	defer func() {
-		err = errors.Join(err, r.close())
-		if cause := context.Cause(ctx); err != nil && cause != nil {
-			err = cause
-		}
-	}()
-	for _, start := range []func(context.Context) error{r.openLog, r.openStores, r.startMachines, r.startARM, r.startHost} {
-		if err := start(ctx); err != nil {
-			return nil, err
-		}
+	l, err := Start(ctx, o)
+	if err != nil {
+		return nil, err
 	}
-	return r.play(ctx)
+	outcomes, err := l.play(ctx)
+	err = errors.Join(err, l.Close())
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	return outcomes, err
 }
 
-type run struct {
+// A Loop is a running app with everything around it: stores, queues, a local
+// ARM, machines and a Functions host.
+type Loop struct {
 	options  Options
 	began    time.Time
 	settings map[string]string
 	log      *slog.Logger
 
-	ledger  *capture.Ledger
-	landing Files
-	events  incident.Queue
+	Ledger  *capture.Ledger
+	Landing Files
+	Events  incident.Queue // BlobCreated events
+	Host    *functionshost.Host
+
 	stage   *scenario.Stage
 	agent   *agent.Agent
-	arm     string // endpoint
-	host    *functionshost.Host
+	arm     string         // endpoint
 	closers []func() error // in the order of opening
 }
 
-func (r *run) show(who, what string, args ...any) {
-	r.options.Show(Step{At: time.Since(r.began), Who: who, What: fmt.Sprintf(what, args...)})
+// Start starts everything, and returns when the app is ready.
+func Start(ctx context.Context, o Options) (*Loop, error) {
+	if o.Show == nil {
+		o.Show = func(Step) {}
+	}
+	l := &Loop{options: o, began: time.Now(), settings: settings(o)}
+	for _, start := range []func(context.Context) error{l.openLog, l.openStores, l.startMachines, l.startARM, l.startHost} {
+		if err := start(ctx); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	return l, nil
 }
 
-func (r *run) warn(who, what string, args ...any) {
-	r.options.Show(Step{At: time.Since(r.began), Who: who, What: fmt.Sprintf(what, args...), Warn: true})
-}
-
-// close undoes everything, last first.
-func (r *run) close() error {
+// Close ends everything, last first.
+func (l *Loop) Close() error {
 	var errs []error
-	for len(r.closers) > 0 {
-		last := len(r.closers) - 1
-		errs = append(errs, r.closers[last]())
-		r.closers = r.closers[:last]
+	for len(l.closers) > 0 {
+		last := len(l.closers) - 1
+		errs = append(errs, l.closers[last]())
+		l.closers = l.closers[:last]
 	}
 	return errors.Join(errs...)
 }
 
-func (r *run) closeLater(f func() error) { r.closers = append(r.closers, f) }
+func (l *Loop) closeLater(f func() error) { l.closers = append(l.closers, f) }
+
+func (l *Loop) show(who, what string, args ...any) {
+	l.options.Show(Step{At: time.Since(l.began), Who: who, What: fmt.Sprintf(what, args...)})
+}
+
+func (l *Loop) warn(who, what string, args ...any) {
+	l.options.Show(Step{At: time.Since(l.began), Who: who, What: fmt.Sprintf(what, args...), Warn: true})
+}
 
 // settings are those of the app in a local run.
 func settings(o Options) map[string]string {
@@ -154,101 +173,105 @@ func settings(o Options) map[string]string {
 	return all
 }
 
-func (r *run) openLog(context.Context) error {
-	f, err := os.OpenFile(filepath.Join(r.options.Dir, "log.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+func (l *Loop) openLog(context.Context) error {
+	f, err := os.OpenFile(filepath.Join(l.options.Dir, "log.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	r.closeLater(f.Close)
-	r.log = slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	l.closeLater(f.Close)
+	l.log = slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return nil
 }
 
-func (r *run) openStores(ctx context.Context) error {
-	store, err := r.options.OpenLedger(r.settings["PCAPWARDEN_RECORDS"])
+func (l *Loop) openStores(ctx context.Context) error {
+	store, err := l.options.OpenLedger(l.settings["PCAPWARDEN_RECORDS"])
 	if err != nil {
 		return err
 	}
-	r.ledger = capture.NewLedger(store)
-	if r.landing, err = r.options.OpenFiles(r.settings["PCAPWARDEN_LANDING"]); err != nil {
+	l.Ledger = capture.NewLedger(store)
+	if l.Landing, err = l.options.OpenFiles(l.settings["PCAPWARDEN_LANDING"]); err != nil {
 		return err
 	}
 	for _, name := range []string{"PCAPWARDEN_VAULT", "PCAPWARDEN_REPORTS"} { // emulators have to make theirs
-		if _, err := r.options.OpenFiles(r.settings[name]); err != nil {
+		if _, err := l.options.OpenFiles(l.settings[name]); err != nil {
 			return err
 		}
 	}
-	if r.events, err = r.options.OpenQueue(r.settings["PCAPWARDEN_LANDED_QUEUE"]); err != nil {
+	if l.Events, err = l.options.OpenQueue(l.settings["PCAPWARDEN_LANDED_QUEUE"]); err != nil {
 		return err
 	}
-	return os.WriteFile(r.settings["PCAPWARDEN_POLICY"], r.options.Scenario.Policy(time.Now()), 0o600)
+	policy := l.options.Policy
+	if policy == nil {
+		policy = l.options.Scenario.Policy(time.Now())
+	}
+	return os.WriteFile(l.settings["PCAPWARDEN_POLICY"], policy, 0o600)
 }
 
-func (r *run) startMachines(ctx context.Context) error {
-	stage, err := r.options.Scenario.Stage(ctx)
+func (l *Loop) startMachines(ctx context.Context) error {
+	stage, err := l.options.Scenario.Stage(ctx)
 	if err != nil {
 		return err
 	}
-	r.stage = stage
-	r.closeLater(stage.Close)
-	r.show("packets", "%s", stage.Description)
-	r.agent = agent.New(agent.Options{Wire: stage.Wire, Land: r.land, Log: r.log})
-	r.closeLater(r.agent.Close)
+	l.stage = stage
+	l.closeLater(stage.Close)
+	l.show("packets", "%s", stage.Description)
+	l.agent = agent.New(agent.Options{Wire: stage.Wire, Land: l.Land, Log: l.log})
+	l.closeLater(l.agent.Close)
 	return nil
 }
 
-func (r *run) startARM(ctx context.Context) error {
-	server, err := arm.NewServer(world(r.options.Scenario), r.agent, arm.Options{RetryAfter: time.Second, Log: r.log})
+func (l *Loop) startARM(ctx context.Context) error {
+	server, err := arm.NewServer(world(l.options.Scenario), l.agent, arm.Options{RetryAfter: time.Second, Fault: l.options.Fault, Log: l.log})
 	if err != nil {
 		return err
 	}
-	l, err := arm.Listen(0)
+	listener, err := arm.Listen(0)
 	if err != nil {
 		return err
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(serving, l) }()
-	r.closeLater(func() error { stop(); return <-served })
-	r.arm = "http://" + l.Addr().String()
-	r.show("azure", "local Resource Manager on %s", r.arm)
+	go func() { served <- server.Serve(serving, listener) }()
+	l.closeLater(func() error { stop(); return <-served })
+	l.arm = "http://" + listener.Addr().String()
+	l.show("azure", "local Resource Manager on %s", l.arm)
 	return nil
 }
 
-func (r *run) startHost(ctx context.Context) error {
-	receiver, err := r.options.OpenReceiver(r.settings["PCAPWARDEN_LANDED_QUEUE"])
+func (l *Loop) startHost(ctx context.Context) error {
+	receiver, err := l.options.OpenReceiver(l.settings["PCAPWARDEN_LANDED_QUEUE"])
 	if err != nil {
 		return err
 	}
-	r.settings["PCAPWARDEN_ARM_ENDPOINT"] = r.arm
-	log := functionshost.LogEvents(r.log)
-	r.host, err = functionshost.Start(ctx, functionshost.Config{
-		AppDir:   r.options.App,
-		Settings: r.settings,
-		Queues:   map[string]functionshost.Receiver{r.settings["PCAPWARDEN_LANDED_QUEUE_NAME"]: receiver},
+	l.settings["PCAPWARDEN_ARM_ENDPOINT"] = l.arm
+	log := functionshost.LogEvents(l.log)
+	l.Host, err = functionshost.Start(ctx, functionshost.Config{
+		AppDir:   l.options.App,
+		Settings: l.settings,
+		Queues:   map[string]functionshost.Receiver{l.settings["PCAPWARDEN_LANDED_QUEUE_NAME"]: receiver},
 		Observe: func(e functionshost.Event) {
 			log(e)
-			r.observe(e)
+			l.observe(e)
 		},
 	})
 	if err != nil {
 		return err
 	}
-	r.closeLater(func() error { r.host.Close(); return nil })
+	l.closeLater(func() error { l.Host.Close(); return nil })
 	return nil
 }
 
 // observe shows what a person should know of the host's doings.
-func (r *run) observe(e functionshost.Event) {
+func (l *Loop) observe(e functionshost.Event) {
 	switch {
 	case e.Kind == functionshost.HandlerReady:
-		r.show("host", "handler ready: %s", e.Text)
+		l.show("host", "handler ready: %s", e.Text)
 	case e.Kind == functionshost.HandlerExited, e.Kind == functionshost.HostStopped,
 		e.Kind == functionshost.InvocationFailed, e.Kind == functionshost.MessageDeadLettered,
 		e.Kind == functionshost.ListenerTrouble:
-		r.warn("host", "%s: %s %s", e.Kind, e.Function, e.Text)
+		l.warn("host", "%s: %s %s", e.Kind, e.Function, e.Text)
 	case e.Kind == functionshost.HandlerLine && e.Level >= slog.LevelError:
-		r.warn("handler", "%s", e.Text)
+		l.warn("handler", "%s", e.Text)
 	}
 }
 
@@ -277,17 +300,17 @@ func texts(addrs []netip.Addr) []string {
 	return all
 }
 
-// land puts a finished file into the landing container and raises its event,
+// Land puts a finished file into the landing container and raises its event,
 // twice: Event Grid delivers at least once.
-func (r *run) land(ctx context.Context, name string, content io.Reader, size int64) error {
-	info, err := r.landing.Create(ctx, name, content, nil)
+func (l *Loop) Land(ctx context.Context, name string, content io.Reader, size int64) error {
+	info, err := l.Landing.Create(ctx, name, content, nil)
 	if errors.Is(err, evidence.ErrExists) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s := r.options.Scenario
+	s := l.options.Scenario
 	id := fmt.Sprintf("%x-%x", time.Now().UnixNano(), size)
 	event, err := agent.Landed{
 		Account: s.Landing.ID, Endpoint: s.Landing.Endpoint, Container: arm.Container, Name: name,
@@ -296,10 +319,10 @@ func (r *run) land(ctx context.Context, name string, content io.Reader, size int
 	if err != nil {
 		return err
 	}
-	r.show("landing", "%s, %d bytes", filepath.Base(name), size)
+	l.show("landing", "%s, %d bytes", filepath.Base(name), size)
 	for n := range 2 {
 		// Another broker ID for the repetition: the queue must not hide it.
-		err := r.events.Send(ctx, incident.Message{
+		err := l.Events.Send(ctx, incident.Message{
 			ID: fmt.Sprintf("%s-%d", id, n), Subject: "Microsoft.Storage.BlobCreated", ContentType: "application/json", Body: event,
 		})
 		if err != nil {

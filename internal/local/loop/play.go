@@ -20,14 +20,14 @@ import (
 const alertFunction = "startcaptures"
 
 // play fires the alert, plays the traffic, and waits for the findings.
-func (r *run) play(ctx context.Context) ([]Outcome, error) {
-	s := r.options.Scenario
+func (l *Loop) play(ctx context.Context) ([]Outcome, error) {
+	s := l.options.Scenario
 	fired := time.Now().UTC()
-	incidentID, err := r.fire(ctx, s.Alert(fired, time.Time{}), "fired")
+	incidentID, err := l.fire(ctx, s.Alert(fired, time.Time{}), "fired")
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{run: r, incident: incidentID, shown: map[string]int{}}
+	w := &watch{loop: l, incident: incidentID, shown: map[string]int{}}
 	if err := w.until(ctx, func(c capture.Case) bool { return c.State != capture.Asked }); err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (r *run) play(ctx context.Context) ([]Outcome, error) {
 	go func() {
 		followed <- w.until(following, func(c capture.Case) bool { return c.State.Done() })
 	}()
-	if err := r.stage.Play(ctx, func(step string) { r.show("traffic", "%s", step) }); err != nil {
+	if err := l.stage.Play(ctx, func(step string) { l.show("traffic", "%s", step) }); err != nil {
 		stop()
 		<-followed
 		return nil, fmt.Errorf("play the traffic: %w", err)
@@ -47,7 +47,7 @@ func (r *run) play(ctx context.Context) ([]Outcome, error) {
 		case <-ctx.Done():
 		case <-time.After(s.ResolveAfter):
 		}
-		if _, err := r.fire(ctx, s.Alert(fired, time.Now().UTC()), "resolved"); err != nil {
+		if _, err := l.fire(ctx, s.Alert(fired, time.Now().UTC()), "resolved"); err != nil {
 			stop()
 			<-followed
 			return nil, err
@@ -67,15 +67,11 @@ var retries = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 *
 // fire sends an alert as an action group does, with shorter gaps. After a 500,
 // which no action group repeats, it is sent as by another action group of the
 // same alert rule: rules have up to five.
-func (r *run) fire(ctx context.Context, alert []byte, what string) (incidentID string, err error) {
-	url, ok := r.host.FunctionURL(alertFunction)
-	if !ok {
-		return "", fmt.Errorf("the app has no function %s", alertFunction)
-	}
+func (l *Loop) fire(ctx context.Context, alert []byte, what string) (incidentID string, err error) {
 	var status int
 	for n := 0; ; n++ {
 		var answer []byte
-		status, answer, err = r.post(ctx, url, alert)
+		status, answer, err = l.Post(ctx, alert)
 		if err == nil && status < 300 {
 			var a struct {
 				Incident string `json:"incident"`
@@ -83,7 +79,7 @@ func (r *run) fire(ctx context.Context, alert []byte, what string) (incidentID s
 			if err := json.Unmarshal(answer, &a); err != nil {
 				return "", fmt.Errorf("the answer to the alert is not JSON: %w", err)
 			}
-			r.show("alert", "%s, answered %d: incident %s", what, status, a.Incident)
+			l.show("alert", "%s, answered %d: incident %s", what, status, a.Incident)
 			return a.Incident, nil
 		}
 		if err == nil && status < 500 {
@@ -92,7 +88,7 @@ func (r *run) fire(ctx context.Context, alert []byte, what string) (incidentID s
 		if n == len(retries) {
 			break
 		}
-		r.warn("alert", "%s, answered %s: sent again", what, describe(status, err))
+		l.warn("alert", "%s, answered %s: sent again", what, describe(status, err))
 		select {
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
@@ -109,25 +105,30 @@ func describe(status int, err error) string {
 	return fmt.Sprint(status)
 }
 
-func (r *run) post(ctx context.Context, url string, body []byte) (int, []byte, error) {
+// Post sends an alert to the app, once, and returns what it answers.
+func (l *Loop) Post(ctx context.Context, body []byte) (status int, answer []byte, err error) {
+	url, ok := l.Host.FunctionURL(alertFunction)
+	if !ok {
+		return 0, nil, fmt.Errorf("the app has no function %s", alertFunction)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	req.Header.Set("x-functions-key", r.host.FunctionKey())
+	req.Header.Set("x-functions-key", l.Host.FunctionKey())
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	answer, err = io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	return res.StatusCode, answer, err
 }
 
 // A watch shows what the case records say, as they change.
 type watch struct {
-	run      *run
+	loop     *Loop
 	incident string
 	shown    map[string]int // lines of history, by case
 	cases    []capture.Case
@@ -151,21 +152,21 @@ func (w *watch) until(ctx context.Context, wanted func(capture.Case) bool) error
 }
 
 func (w *watch) look(ctx context.Context, wanted func(capture.Case) bool) (bool, error) {
-	i, err := w.run.ledger.Incident(ctx, w.incident)
+	i, err := w.loop.Ledger.Incident(ctx, w.incident)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	cases, err := w.run.ledger.Cases(ctx, i)
+	cases, err := w.loop.Ledger.Cases(ctx, i)
 	if err != nil {
 		return false, err
 	}
 	done := len(cases) == len(i.Cases)
 	for _, c := range cases {
 		for n := w.shown[c.ID]; n < len(c.History); n++ {
-			w.run.show("capture", "%s: %s", nameOf(c.Target), c.History[n].What)
+			w.loop.show("capture", "%s: %s", nameOf(c.Target), c.History[n].What)
 		}
 		w.shown[c.ID] = len(c.History)
 		done = done && wanted(c)
