@@ -1,14 +1,19 @@
 // Package report writes an analysis for people and programs: as text for a
-// terminal, as JSON, and as one self-contained HTML page.
+// terminal, as JSON, and as one self-contained HTML page. It is the edge where
+// names that strangers put into packets meet a screen, and where they are made
+// harmless.
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 )
@@ -16,28 +21,59 @@ import (
 // About is what the case knows of a capture, for the page. Its zero value is
 // a file that somebody analysed by hand.
 type About struct {
-	Incident, Case  string
-	Target, Region  string
-	Alert, Severity string
-	Fired           time.Time
-	Profile         string
-	Reason          string // why it was allowed
-	Owner, Approver string
-	Filters         []string
-	Started         time.Time
-	TimeLimit       time.Duration
-	TotalBytes      int64
-	DeleteAfter     time.Time
+	Incident, Case         string
+	Target, Region         string
+	Alert, Severity        string
+	Fired                  time.Time
+	WindowStart, WindowEnd time.Time // what the alert measured
+	Profile                string
+	Reason                 string // why it was allowed
+	Owner, Approver        string
+	Filters                []string
+	Started                time.Time
+	TimeLimit              time.Duration
+	TotalBytes             int64
+	DeleteAfter            time.Time
 }
 
-// JSON writes one document for one analysis, and an array for several.
+// JSON writes one document for one analysis, and an array for several. Runes
+// that a terminal would obey or hide are written as \u escapes, which mean the
+// same to programs.
 func JSON(w io.Writer, all ...*analysis.Analysis) error {
-	enc := json.NewEncoder(w)
+	var document bytes.Buffer
+	enc := json.NewEncoder(&document)
 	enc.SetIndent("", "  ")
+	var err error
 	if len(all) == 1 {
-		return enc.Encode(all[0])
+		err = enc.Encode(all[0])
+	} else {
+		err = enc.Encode(all)
 	}
-	return enc.Encode(all)
+	if err != nil {
+		return fmt.Errorf("write analysis: %w", err)
+	}
+	_, err = w.Write(escapeJSON(document.Bytes()))
+	return err
+}
+
+// escapeJSON may escape wherever it finds something: outside of strings a
+// document of ours has only ASCII.
+func escapeJSON(document []byte) []byte {
+	out := make([]byte, 0, len(document))
+	for i := 0; i < len(document); {
+		r, size := utf8.DecodeRune(document[i:])
+		switch {
+		case r < utf8.RuneSelf && r != 0x7F || shown(r):
+			out = append(out, document[i:i+size]...)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		i += size
+	}
+	return out
 }
 
 // maxDocument is above what any analysis of ours comes to.

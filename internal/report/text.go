@@ -5,9 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
-	"time"
-	"unicode/utf8"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
@@ -35,202 +32,154 @@ func Text(w io.Writer, all ...*analysis.Analysis) error {
 }
 
 func writeText(out *bufio.Writer, a *analysis.Analysis) {
+	line := func(indent, text string) {
+		if text != "" {
+			fmt.Fprintln(out, Wrap(text, width, indent))
+		}
+	}
 	v := a.Verdict
-	fmt.Fprintf(out, "%s\n\n", printable(a.Capture.File))
-	fmt.Fprintf(out, "Verdict: %s", v.Cause)
+	line("", escape(a.Capture.File, maxPath))
+	fmt.Fprintln(out)
+	head := "Verdict: " + printable(string(v.Cause))
 	if v.Culprit != finding.None && v.Culprit != "" {
-		fmt.Fprintf(out, ", culprit: %s", v.Culprit)
+		head += ", culprit: " + printable(string(v.Culprit))
 	}
-	fmt.Fprintf(out, " (%.0f %% sure)\n%s\n", v.Confidence*100, Wrap(v.Summary, width, "  "))
+	line("", fmt.Sprintf("%s (%.0f %% sure)", head, v.Confidence*100))
+	line("  ", printableText(v.Summary))
 	if v.NextStep != "" {
-		fmt.Fprintf(out, "%s\n", Wrap("Next: "+v.NextStep, width, "  "))
+		line("  ", "Next: "+printableText(v.NextStep))
 	}
-	fmt.Fprintf(out, "\n%s\n", Wrap(describeCapture(a), width, ""))
-	if a.Limits.Hit {
-		fmt.Fprintf(out, "%s\n", Wrap("This is a part of the capture: a limit was reached. Dropped: "+dropped(a.Limits), width, ""))
+	fmt.Fprintln(out)
+	line("", describeCapture(a))
+	for _, note := range incomplete(a) {
+		line("", note)
 	}
-	if len(a.Findings) > 0 {
-		fmt.Fprintf(out, "\nFindings\n")
+	if a.Capture.SHA256 != "" {
+		line("", "SHA-256 "+printable(a.Capture.SHA256))
+	}
+	if !a.Capture.Readable {
+		return
+	}
+	writeFindings(out, a.Findings)
+	writeConversations(out, a.Conversations)
+}
+
+func describeCapture(a *analysis.Analysis) string {
+	c := a.Capture
+	if !c.Readable {
+		return "The file could not be read: " + strings.TrimSuffix(printableText(c.Error), ".") + "."
+	}
+	s := fmt.Sprintf("%s, %s, %s", times(c.Packets, "packet"), Bytes(c.Bytes), printable(c.Format))
+	if c.LinkType != "" {
+		s += " of " + printable(c.LinkType)
+	}
+	if !c.FirstPacket.IsZero() {
+		s += fmt.Sprintf(", %s (%s)", period(c.FirstPacket, c.LastPacket), span(c.Span()))
+	}
+	return s + "."
+}
+
+func writeFindings(out *bufio.Writer, findings []finding.Finding) {
+	fmt.Fprintf(out, "\nFindings\n")
+	if len(findings) == 0 || findings[0].Severity == finding.Info {
+		fmt.Fprintf(out, "\n  No finding above info.\n")
 	}
 	listed, left := 0, 0
-	for i, f := range a.Findings {
-		if i > 0 && a.Findings[i-1].Severity != f.Severity {
+	for i := range findings {
+		f := &findings[i]
+		if i > 0 && findings[i-1].Severity != f.Severity {
 			listed = 0
 		}
 		if listed++; listed > maxListed {
 			left++
 			continue
 		}
-		writeFinding(out, &f)
+		writeFinding(out, f)
 	}
 	if left > 0 {
 		fmt.Fprintf(out, "\n  and %d more: --format json has them all\n", left)
 	}
-	if len(a.Conversations) > 0 {
-		fmt.Fprintf(out, "\nConversations\n")
-		writeConversations(out, a.Conversations)
-	}
-}
-
-func describeCapture(a *analysis.Analysis) string {
-	c := a.Capture
-	if !c.Readable {
-		return "The file could not be read: " + printable(c.Error) + "."
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d packets, %s, %s", c.Packets, Bytes(c.Bytes), c.Format)
-	if c.LinkType != "" {
-		fmt.Fprintf(&b, " of %s", c.LinkType)
-	}
-	if !c.FirstPacket.IsZero() {
-		fmt.Fprintf(&b, ", %s to %s UTC (%s)", c.FirstPacket.UTC().Format("2006-01-02 15:04:05.000"), clockOf(c), duration(c.Span()))
-	}
-	if c.TruncatedPackets > 0 {
-		fmt.Fprintf(&b, "; %d packets are cut at %d bytes", c.TruncatedPackets, c.SnapLength)
-	}
-	if c.CutShort {
-		b.WriteString("; the file ends in the middle of a packet")
-	}
-	if c.Dropped > 0 {
-		fmt.Fprintf(&b, "; the capturing machine dropped %d packets", c.Dropped)
-	}
-	b.WriteString(".")
-	if c.SHA256 != "" {
-		fmt.Fprintf(&b, " SHA-256 %s", c.SHA256)
-	}
-	return b.String()
-}
-
-// clockOf leaves the date out where it is that of the first packet.
-func clockOf(c analysis.Capture) string {
-	layout := "2006-01-02 15:04:05.000"
-	if c.FirstPacket.UTC().Format(time.DateOnly) == c.LastPacket.UTC().Format(time.DateOnly) {
-		layout = "15:04:05.000"
-	}
-	return c.LastPacket.UTC().Format(layout)
 }
 
 func writeFinding(out *bufio.Writer, f *finding.Finding) {
-	fmt.Fprintf(out, "\n  %-8s %s", strings.ToUpper(f.Severity.String()), f.Kind)
+	const indent = "           "
+	head := printable(string(f.Kind))
 	if f.Count > 1 {
-		fmt.Fprintf(out, ", %d times", f.Count)
+		head += fmt.Sprintf(", %d times", f.Count)
 	}
 	if f.Culprit != finding.None && f.Culprit != "" {
-		fmt.Fprintf(out, ", culprit: %s", f.Culprit)
+		head += ", culprit: " + printable(string(f.Culprit))
 	}
-	fmt.Fprintf(out, "\n%s\n", Wrap(printableText(f.Summary), width, "           "))
+	wrapped := strings.TrimPrefix(Wrap(head, width, indent), indent)
+	fmt.Fprintf(out, "\n  %-8s %s\n", strings.ToUpper(f.Severity.String()), wrapped)
+	lines := []string{printableText(f.Summary)}
 	if f.Flow != nil {
-		fmt.Fprintf(out, "%s\n", Wrap(flowText(f.Flow), width, "           "))
+		lines = append(lines, flowText(f.Flow))
 	}
 	if len(f.Packets) > 0 {
-		fmt.Fprintf(out, "%s\n", Wrap("Packets "+packets(f.Packets), width, "           "))
+		lines = append(lines, "Packets "+packets(f.Packets))
 	}
 	if f.NextStep != "" {
-		fmt.Fprintf(out, "%s\n", Wrap("Next: "+f.NextStep, width, "           "))
+		lines = append(lines, "Next: "+printableText(f.NextStep))
+	}
+	for _, s := range lines {
+		if s != "" {
+			fmt.Fprintln(out, Wrap(s, width, indent))
+		}
 	}
 }
 
-func flowText(f *finding.Flow) string {
-	s := strings.ToUpper(f.Protocol)
-	if !f.Client.IsZero() {
-		s += " " + f.Client.String()
+// writeConversations gives each two lines, who and how much, because two IPv6
+// endpoints alone can fill more than one.
+func writeConversations(out *bufio.Writer, all []analysis.Conversation) {
+	if len(all) == 0 {
+		fmt.Fprintf(out, "\nNo conversations.\n")
+		return
 	}
-	if !f.Server.IsZero() {
-		s += " > " + f.Server.String()
+	const row = "  %7s %7v %9v %9v %8v %8v  %s\n"
+	fmt.Fprintf(out, "\nConversations, the busiest first\n\n")
+	fmt.Fprintf(out, row, "", "conns", "packets", "payload", "retrans", "rtt", "state")
+	for i := range all {
+		if i == maxListed {
+			fmt.Fprintf(out, "\n  and %d more\n", len(all)-maxListed)
+			break
+		}
+		c := &all[i]
+		fmt.Fprintln(out, Wrap(conversationText(c), width, "  "))
+		retrans, rtt := "-", "-"
+		if c.Protocol == "tcp" {
+			retrans = fmt.Sprint(c.Retransmits)
+		}
+		if c.RTT > 0 {
+			rtt = span(c.RTT)
+		}
+		fmt.Fprintf(out, row, "", c.Connections, c.Packets[0]+c.Packets[1], Bytes(c.Bytes[0]+c.Bytes[1]), retrans, rtt,
+			shorten(printable(c.State), 16))
 	}
-	if f.SNI != "" {
-		s += " (" + printable(f.SNI) + ")"
+}
+
+// conversationText is "tls 10.0.0.4 > 192.0.2.7:443 (example.net, in vxlan)".
+func conversationText(c *analysis.Conversation) string {
+	s := fmt.Sprintf("%s %s > %s", service(c), c.Client, c.Server)
+	var more []string
+	if c.SNI != "" {
+		more = append(more, printable(c.SNI))
+	}
+	if c.Tunnel != "" {
+		more = append(more, "in "+printable(c.Tunnel))
+	}
+	if len(more) > 0 {
+		s += " (" + strings.Join(more, ", ") + ")"
 	}
 	return s
 }
 
-func packets(numbers []int64) string {
-	var b strings.Builder
-	for i, n := range numbers {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprint(&b, n)
-	}
-	return b.String()
-}
-
-func writeConversations(out *bufio.Writer, all []analysis.Conversation) {
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "  client\tserver\tservice\tconns\tpackets\tbytes\tstate")
-	for i, c := range all {
-		if i == maxListed {
-			break
-		}
-		service := c.Service
-		if service == "" {
-			service = c.Protocol
-		}
-		fmt.Fprintf(t, "  %s\t%s\t%s\t%d\t%d\t%s\t%s\n",
-			c.Client, c.Server, service, c.Connections, c.Packets[0]+c.Packets[1], Bytes(c.Bytes[0]+c.Bytes[1]), c.State)
-	}
-	t.Flush()
-	if left := len(all) - maxListed; left > 0 {
-		fmt.Fprintf(out, "  and %d more\n", left)
-	}
-}
-
-func dropped(l analysis.Limits) string {
-	var parts []string
-	for _, what := range sortedKeys(l.Dropped) {
-		parts = append(parts, fmt.Sprintf("%d %s", l.Dropped[what], what))
-	}
-	return strings.Join(parts, ", ") + "."
-}
-
-// Wrap breaks text at blanks so that no line is longer than width, each begun
-// with indent.
-func Wrap(text string, width int, indent string) string {
-	var b strings.Builder
-	column := 0
-	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case column == 0:
-			b.WriteString(indent)
-			column = len(indent)
-		case column+1+n > width:
-			b.WriteString("\n" + indent)
-			column = len(indent)
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += n
-	}
-	return b.String()
-}
-
-// Bytes writes a number of bytes with three digits: "3.21 MB".
-func Bytes(n int64) string {
-	units := []string{"B", "kB", "MB", "GB", "TB"}
-	v := float64(n)
-	i := 0
-	for v >= 999.5 && i < len(units)-1 {
-		v /= 1000
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.3g %s", v, units[i])
-}
-
-// duration is short and exact enough to compare.
-func duration(d time.Duration) string {
+func service(c *analysis.Conversation) string {
 	switch {
-	case d < time.Millisecond:
-		return d.Round(time.Microsecond).String()
-	case d < time.Second:
-		return d.Round(100 * time.Microsecond).String()
-	case d < time.Minute:
-		return d.Round(10 * time.Millisecond).String()
+	case c.Service != "" && c.Protocol != "tcp" && c.Protocol != "":
+		return printable(c.Service) + "/" + printable(c.Protocol)
+	case c.Service != "":
+		return printable(c.Service)
 	}
-	return d.Round(time.Second).String()
+	return printable(c.Protocol)
 }
