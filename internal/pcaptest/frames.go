@@ -55,6 +55,12 @@ func (b *builder) tcp(l *line) ([]byte, error) {
 		if payload, err = tlsRecords(l); err != nil {
 			return nil, err
 		}
+	case "query", "answer":
+		message, err := dnsMessage(l)
+		if err != nil {
+			return nil, err
+		}
+		payload = append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...)
 	case "again":
 		if me.last == nil {
 			return nil, fmt.Errorf("nothing was sent before")
@@ -251,7 +257,7 @@ func dnsMessage(l *line) ([]byte, error) {
 	if len(l.words) < 3 {
 		return nil, fmt.Errorf("want %s TYPE NAME", l.words[0])
 	}
-	types := map[string]dnsmessage.Type{"A": dnsmessage.TypeA, "AAAA": dnsmessage.TypeAAAA, "SRV": dnsmessage.TypeSRV, "TXT": dnsmessage.TypeTXT}
+	types := map[string]dnsmessage.Type{"A": dnsmessage.TypeA, "AAAA": dnsmessage.TypeAAAA, "SRV": dnsmessage.TypeSRV, "TXT": dnsmessage.TypeTXT, "PTR": dnsmessage.TypePTR}
 	t, ok := types[l.words[1]]
 	if !ok {
 		return nil, fmt.Errorf("type %q", l.words[1])

@@ -15,12 +15,14 @@
 //	+1.000 10.0.0.5:5353 > 10.0.0.4:53    query A www.example.com id=7
 //	+0.010 10.0.0.4:53 > 10.0.0.5:5353    answer A www.example.com 192.0.2.1 id=7 rcode=0
 //	+0.000 10.0.0.1 > 10.0.0.5            icmp 3/4 quotes=5 mtu=1400
+//	+0.000 10.0.0.1:67 > 10.0.0.5:68      dhcp ack 10.0.0.5 dns=10.0.0.2;10.0.0.3 lease=86400
 //
 // TIME is in seconds from the start, or with "+" from the packet before.
 // Sequence and acknowledgement numbers follow from what was sent; seq= and
 // ack= set them, relative to the first. "again" sends the sender's last
 // segment with payload once more. "tls" sends TLS records: see tls.go.
-// Further names: win, len (claimed payload), ttl, ipid, wscale, rcode, tc.
+// Further names: win, len (claimed payload), ttl, ipid, wscale, rcode, tc, snap
+// (bytes of the frame that are captured), tcp (a DNS message over TCP).
 // Empty lines and what follows "#" are left out.
 package pcaptest
 
@@ -70,7 +72,7 @@ func Write(w io.Writer, script string) error {
 		}
 		b.frames = append(b.frames, frame)
 		at := pcap.Timestamp(Epoch.Add(b.now).UnixNano())
-		if err := out.WritePacket(at, len(frame), frame); err != nil {
+		if err := out.WritePacket(at, len(frame), frame[:min(b.snap, len(frame))]); err != nil {
 			return err
 		}
 	}
@@ -82,6 +84,7 @@ type builder struct {
 	flows  map[[2]netip.AddrPort]*flow // by sender and receiver
 	frames [][]byte
 	ipid   uint16
+	snap   int // of the packet at hand
 }
 
 // flow is one direction of a connection.
@@ -113,9 +116,23 @@ func (b *builder) packet(text string) ([]byte, error) {
 		}
 		b.ipid = uint16(n)
 	}
+	snap, err := l.number("snap", 1<<18)
+	if err != nil {
+		return nil, err
+	}
+	b.snap = int(snap)
+	if _, stream := l.values["tcp"]; stream {
+		return b.tcp(l)
+	}
 	switch l.words[0] {
 	case "icmp":
 		return b.icmp(l)
+	case "dhcp":
+		payload, err := dhcpMessage(l)
+		if err != nil {
+			return nil, err
+		}
+		return b.frame(l, 17, udp(l, payload)), nil
 	case "query", "answer":
 		payload, err := dnsMessage(l)
 		if err != nil {

@@ -1,6 +1,7 @@
 package pcaptest
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -9,20 +10,23 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // tlsRecords makes the records of a line
 //
-//	tls client-hello [sni=NAME] [version=1.2]
+//	tls client-hello [sni=NAME] [version=1.2] [alpn=A;B]
 //	tls server-hello [version=1.2]
-//	tls certificate [cn=NAME] [until=2026-03-01]
-//	tls server-done | client-key | change-cipher | finished
+//	tls certificate [cn=NAME] [names=A;B] [issuer=NAME] [from=2026-01-01] [until=2026-03-01]
+//	tls no-certificate                 a client's Certificate message without one
+//	tls certificate-request | server-done | client-key | change-cipher | finished
 //	tls alert LEVEL DESCRIPTION        numbers; "tls alert encrypted" hides them
 //	tls data N
 //
 // Several may follow each other, separated by "+". Version is what is offered
-// or chosen: 1.0 to 1.3.
+// or chosen: ssl3, 1.0 to 1.3. In 1.3 all that follows the ServerHello looks
+// like data: a client's Finished is "tls data 53", an alert "tls data 19".
 func tlsRecords(l *line) ([]byte, error) {
 	version, err := tlsVersion(l.values["version"])
 	if err != nil {
@@ -35,15 +39,19 @@ func tlsRecords(l *line) ([]byte, error) {
 		switch words[0] {
 		case "+":
 		case "client-hello":
-			out = append(out, handshake(1, clientHello(version, l.values["sni"]))...)
+			out = append(out, handshake(1, clientHello(version, l.values["sni"], l.values["alpn"]))...)
 		case "server-hello":
 			out = append(out, handshake(2, serverHello(version))...)
 		case "certificate":
-			body, err := certificate(l.values["cn"], l.values["until"])
+			body, err := certificate(l.values)
 			if err != nil {
 				return nil, err
 			}
 			out = append(out, handshake(11, body)...)
+		case "no-certificate":
+			out = append(out, handshake(11, []byte{0, 0, 0})...)
+		case "certificate-request": // one type, one signature algorithm, no names
+			out = append(out, handshake(13, []byte{1, 64, 0, 2, 4, 3, 0, 0})...)
 		case "server-done":
 			out = append(out, handshake(14, nil)...)
 		case "client-key":
@@ -91,6 +99,8 @@ func tlsRecords(l *line) ([]byte, error) {
 
 func tlsVersion(s string) (uint16, error) {
 	switch s {
+	case "ssl3":
+		return 0x0300, nil
 	case "1.0":
 		return 0x0301, nil
 	case "1.1":
@@ -121,7 +131,7 @@ func handshake(messageType byte, body []byte) []byte {
 	return record(22, append(head, body...))
 }
 
-func clientHello(version uint16, sni string) []byte {
+func clientHello(version uint16, sni, alpn string) []byte {
 	b := binary.BigEndian.AppendUint16(nil, min(version, 0x0303))
 	b = append(b, bytesOf(32)...)
 	b = append(b, 0)                                        // session ID
@@ -132,6 +142,13 @@ func clientHello(version uint16, sni string) []byte {
 		name := append([]byte{0, byte(len(sni) >> 8), byte(len(sni))}, sni...)
 		list := append(binary.BigEndian.AppendUint16(nil, uint16(len(name))), name...)
 		extensions = extension(extensions, 0, list)
+	}
+	if alpn != "" {
+		var list []byte
+		for name := range strings.SplitSeq(alpn, ";") {
+			list = append(append(list, byte(len(name))), name...)
+		}
+		extensions = extension(extensions, 16, append(binary.BigEndian.AppendUint16(nil, uint16(len(list))), list...))
 	}
 	extensions = extension(extensions, 10, []byte{0, 4, 0, 29, 0, 23})
 	if version >= 0x0304 {
@@ -165,14 +182,19 @@ func extension(all []byte, number uint16, body []byte) []byte {
 	return append(all, body...)
 }
 
-func certificate(cn, until string) ([]byte, error) {
-	if cn == "" {
-		cn = "server.example"
+func certificate(values map[string]string) ([]byte, error) {
+	cn := cmp.Or(values["cn"], "server.example")
+	names := []string{cn}
+	if values["names"] != "" {
+		names = strings.Split(values["names"], ";")
 	}
-	end := Epoch.AddDate(1, 0, 0)
-	if until != "" {
+	start, end := Epoch.AddDate(-1, 0, 0), Epoch.AddDate(1, 0, 0)
+	for name, at := range map[string]*time.Time{"from": &start, "until": &end} {
+		if values[name] == "" {
+			continue
+		}
 		var err error
-		if end, err = time.Parse(time.DateOnly, until); err != nil {
+		if *at, err = time.Parse(time.DateOnly, values[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -181,10 +203,14 @@ func certificate(cn, until string) ([]byte, error) {
 		return nil, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: cn}, DNSNames: []string{cn},
-		NotBefore: end.AddDate(-2, 0, 0), NotAfter: end,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: cn}, DNSNames: names,
+		NotBefore: start, NotAfter: end,
 	}
-	der, err := x509.CreateCertificate(nil, template, template, &key.PublicKey, key)
+	parent := template
+	if values["issuer"] != "" {
+		parent = &x509.Certificate{Subject: pkix.Name{CommonName: values["issuer"]}}
+	}
+	der, err := x509.CreateCertificate(nil, template, parent, &key.PublicKey, key)
 	if err != nil {
 		return nil, err
 	}
