@@ -11,7 +11,7 @@ import (
 func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
 	s := &e.summary
 	s.Packets, s.Bytes, s.CutShort, s.SnapLength = file.Packets, file.Bytes, file.CutShort, file.SnapLength
-	s.Dropped = int64(file.Dropped)
+	s.Dropped, s.Damage = int64(file.Dropped), damage
 	counters, limits := e.protocols.finish(s)
 	if e.run.Wants.End != nil {
 		e.run.Wants.End(s)

@@ -73,6 +73,7 @@ func (p *protocols) lookup(l *dns.Lookup) {
 }
 
 func (p *protocols) conversation(c *flow.Conversation, _ flow.Reason) {
+	p.dissector.EndConversation(c)
 	p.talks.datagrams(c)
 	if p.run.Wants.Conversation != nil {
 		p.run.Wants.Conversation(c)

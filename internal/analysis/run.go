@@ -106,7 +106,10 @@ func (e *engine) add(rec *pcap.Record) {
 		}
 		e.summary.Last = max(e.summary.Last, rec.Time)
 	}
-	if len(rec.Data) < rec.Length {
+	if n := len(rec.Data); n < rec.Length {
+		if e.summary.Truncated == 0 || n < e.summary.ShortestCut {
+			e.summary.ShortestCut = n
+		}
 		e.summary.Truncated++
 	}
 	p := &e.packet

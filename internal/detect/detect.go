@@ -96,8 +96,10 @@ type Summary struct {
 	First, Last pcap.Timestamp
 	Packets     int64
 	Truncated   int64 // packets that were cut at the snap length
+	ShortestCut int   // fewest bytes that are there of one of them
 	Dropped     int64 // by the capturing machine
-	CutShort    bool
+	CutShort    bool  // the file ends in the middle of a packet
+	Damage      error // why the rest of the file could not be read; nil: it could
 	SnapLength  int
 	Bytes       int64
 	TCP         *flow.Counters
