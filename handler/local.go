@@ -15,8 +15,6 @@ import (
 	"github.com/pcapwarden/pcapwarden"
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 	"github.com/pcapwarden/pcapwarden/internal/config"
-	"github.com/pcapwarden/pcapwarden/internal/incident"
-	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/local/loop"
 	"github.com/pcapwarden/pcapwarden/internal/local/scenario"
 	"github.com/pcapwarden/pcapwarden/internal/report"
@@ -108,13 +106,9 @@ func clean(dir string) error {
 func playScenario(ctx context.Context, e environment, s scenario.Scenario, dir, app string) error {
 	fmt.Fprintf(e.stdout, "%s\n%s\n\n", s.Name, report.Wrap(s.Summary, 78, ""))
 	show := newSteps(e.stdout)
-	outcomes, err := loop.Run(ctx, loop.Options{
+	outcomes, err := loop.Run(ctx, localStores(loop.Options{
 		Scenario: s, Dir: dir, App: app, Settings: overrides(e.getenv), Show: show.step,
-		OpenLedger:   func(setting string) (ledger.Store, error) { return openLedger(setting, nil) },
-		OpenFiles:    func(setting string) (loop.Files, error) { return openFiles(setting, nil) },
-		OpenQueue:    func(setting string) (incident.Queue, error) { return openQueue(setting, nil) },
-		OpenReceiver: openReceiver,
-	})
+	}))
 	show.done()
 	if err != nil {
 		return err

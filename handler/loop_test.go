@@ -15,11 +15,12 @@ import (
 	"github.com/pcapwarden/pcapwarden"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
-	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/local/arm"
 	"github.com/pcapwarden/pcapwarden/internal/local/folder"
 	"github.com/pcapwarden/pcapwarden/internal/local/loop"
 	"github.com/pcapwarden/pcapwarden/internal/local/scenario"
+	"github.com/pcapwarden/pcapwarden/test/azurite"
+	"github.com/pcapwarden/pcapwarden/test/servicebus"
 )
 
 // localOptions are those of a local run in a directory of its own, with the
@@ -39,14 +40,7 @@ func localOptions(t *testing.T, name string) loop.Options {
 	if err := loop.Stage(pcapwarden.App, program, app); err != nil {
 		t.Fatal(err)
 	}
-	return loop.Options{
-		Scenario: s, Dir: dir, App: app,
-		Settings:     map[string]string{asProgram: "1"},
-		OpenLedger:   func(setting string) (ledger.Store, error) { return openLedger(setting, nil) },
-		OpenFiles:    func(setting string) (loop.Files, error) { return openFiles(setting, nil) },
-		OpenQueue:    func(setting string) (incident.Queue, error) { return openQueue(setting, nil) },
-		OpenReceiver: openReceiver,
-	}
+	return localStores(loop.Options{Scenario: s, Dir: dir, App: app, Settings: map[string]string{asProgram: "1"}})
 }
 
 // messages are the incident messages that a run left behind.
@@ -147,6 +141,59 @@ func checkFacts(t *testing.T, dir string, s scenario.Scenario, out loop.Outcome)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "reports", f.Report)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEmulators plays a story on Azurite and on an AMQP broker instead of
+// folders: the same settings, the SDKs for real.
+func TestEmulators(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
+	storage, broker := azurite.Start(t), servicebus.Start(t)
+	landedQueue, incidents := broker.NewQueue(t, servicebus.Options{}), broker.NewQueue(t, servicebus.Options{})
+	o := localOptions(t, "partner-tls")
+	for setting, value := range map[string]string{
+		"PCAPWARDEN_LANDING": storage.NewSetting(), "PCAPWARDEN_RECORDS": storage.NewSetting(),
+		"PCAPWARDEN_VAULT": storage.NewSetting(), "PCAPWARDEN_REPORTS": storage.NewSetting(),
+		"PCAPWARDEN_LANDED_QUEUE": broker.Setting(landedQueue), "PCAPWARDEN_INCIDENT_QUEUE": broker.Setting(incidents),
+	} {
+		o.Settings[setting] = value
+	}
+	outcomes, err := loop.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(outcomes) != 1 || !outcomes[0].Matches {
+		t.Fatalf("outcomes %+v", outcomes)
+	}
+	receiver, err := openReceiver(broker.Setting(incidents))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	d, err := receiver.Receive(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := outcomes[0].Case
+	if d.MessageID != c.Files[0].MessageID || d.CorrelationID != c.Incident || d.Subject != incident.TypeFinding {
+		t.Errorf("message %q of %q, %q; want %q of %q", d.MessageID, d.CorrelationID, d.Subject, c.Files[0].MessageID, c.Incident)
+	}
+	if !strings.Contains(string(d.Body), "tls-rejected") {
+		t.Errorf("the message does not name the verdict: %s", d.Body)
+	}
+	vault, err := openFiles(o.Settings["PCAPWARDEN_VAULT"], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := vault.Open(t.Context(), c.Files[0].Vault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Info().Bytes != c.Files[0].Bytes || f.Info().Tags["incident"] != c.Incident {
+		t.Errorf("the vault has %+v", f.Info())
 	}
 }
 

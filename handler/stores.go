@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -20,8 +21,7 @@ import (
 type files = loop.Files
 
 func openLedger(setting string, cred azcore.TokenCredential) (ledger.Store, error) {
-	if strings.HasPrefix(setting, "file:") {
-		dir, err := folder.Path(setting)
+	if dir, ok, err := folderOf(setting); ok {
 		if err != nil {
 			return nil, err
 		}
@@ -35,8 +35,7 @@ func openLedger(setting string, cred azcore.TokenCredential) (ledger.Store, erro
 }
 
 func openFiles(setting string, cred azcore.TokenCredential) (files, error) {
-	if strings.HasPrefix(setting, "file:") {
-		dir, err := folder.Path(setting)
+	if dir, ok, err := folderOf(setting); ok {
 		if err != nil {
 			return nil, err
 		}
@@ -47,6 +46,28 @@ func openFiles(setting string, cred azcore.TokenCredential) (files, error) {
 		return nil, err
 	}
 	return c.Files(), nil
+}
+
+// folderOf is the directory of a file: setting.
+func folderOf(setting string) (dir string, ok bool, err error) {
+	if !strings.HasPrefix(setting, "file:") {
+		return "", false, nil
+	}
+	dir, err = folder.Path(setting)
+	return dir, true, err
+}
+
+// ensure makes the container of an emulator, which starts empty. In Azure the
+// deployment made it.
+func ensure(ctx context.Context, setting string) error {
+	if strings.HasPrefix(setting, "file:") || strings.HasPrefix(setting, "https://") {
+		return nil
+	}
+	c, err := blob.Open(setting, nil, blob.Options{})
+	if err != nil {
+		return err
+	}
+	return c.Ensure(ctx)
 }
 
 func openQueue(setting string, cred azcore.TokenCredential) (incident.Queue, error) {
@@ -67,9 +88,28 @@ func openReceiver(setting string) (functionshost.Receiver, error) {
 }
 
 func openFolderQueue(setting string) (*folder.Queue, error) {
-	dir, err := folder.Path(setting)
+	dir, _, err := folderOf(setting)
 	if err != nil {
 		return nil, err
 	}
 	return folder.OpenQueue(dir, folder.Options{})
+}
+
+// localStores are the openers of a local run.
+func localStores(o loop.Options) loop.Options {
+	o.OpenLedger = func(ctx context.Context, setting string) (ledger.Store, error) {
+		if err := ensure(ctx, setting); err != nil {
+			return nil, err
+		}
+		return openLedger(setting, nil)
+	}
+	o.OpenFiles = func(ctx context.Context, setting string) (loop.Files, error) {
+		if err := ensure(ctx, setting); err != nil {
+			return nil, err
+		}
+		return openFiles(setting, nil)
+	}
+	o.OpenQueue = func(setting string) (incident.Queue, error) { return openQueue(setting, nil) }
+	o.OpenReceiver = openReceiver
+	return o
 }

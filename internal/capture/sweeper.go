@@ -15,8 +15,8 @@ import (
 )
 
 // sweepLease keeps two sweeps off the same subscription. A sweep that is
-// killed holds it that long.
-const sweepLease = time.Minute
+// killed holds it that long; one that is slow may meet another, which is harmless.
+const sweepLease = 20 * time.Second
 
 // A Sweeper compares what should be with what is, and mends the difference.
 // It looks at states, never at events: what a trigger missed, the next sweep

@@ -48,8 +48,8 @@ type Options struct {
 	Show func(Step)
 
 	// Open the stores and queues that the settings name.
-	OpenLedger   func(setting string) (ledger.Store, error)
-	OpenFiles    func(setting string) (Files, error)
+	OpenLedger   func(ctx context.Context, setting string) (ledger.Store, error)
+	OpenFiles    func(ctx context.Context, setting string) (Files, error)
 	OpenQueue    func(setting string) (incident.Queue, error)
 	OpenReceiver func(setting string) (functionshost.Receiver, error)
 }
@@ -184,16 +184,16 @@ func (l *Loop) openLog(context.Context) error {
 }
 
 func (l *Loop) openStores(ctx context.Context) error {
-	store, err := l.options.OpenLedger(l.settings["PCAPWARDEN_RECORDS"])
+	store, err := l.options.OpenLedger(ctx, l.settings["PCAPWARDEN_RECORDS"])
 	if err != nil {
 		return err
 	}
 	l.Ledger = capture.NewLedger(store)
-	if l.Landing, err = l.options.OpenFiles(l.settings["PCAPWARDEN_LANDING"]); err != nil {
+	if l.Landing, err = l.options.OpenFiles(ctx, l.settings["PCAPWARDEN_LANDING"]); err != nil {
 		return err
 	}
 	for _, name := range []string{"PCAPWARDEN_VAULT", "PCAPWARDEN_REPORTS"} { // emulators have to make theirs
-		if _, err := l.options.OpenFiles(l.settings[name]); err != nil {
+		if _, err := l.options.OpenFiles(ctx, l.settings[name]); err != nil {
 			return err
 		}
 	}
