@@ -24,7 +24,7 @@ func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
 		Capture: Capture{
 			File: e.options.File, Readable: true, Format: string(file.Format), LinkType: linkTypes(file.LinkTypes),
 			Bytes: file.Bytes, Packets: file.Packets, SnapLength: file.SnapLength, TruncatedPackets: s.Truncated,
-			CutShort: file.CutShort || damage != nil, Dropped: s.Dropped,
+			CutShort: file.CutShort, Dropped: s.Dropped,
 		},
 		Counters:      counters,
 		Findings:      e.run.Sorted(),
