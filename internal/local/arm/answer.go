@@ -3,6 +3,7 @@ package arm
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 )
 
@@ -56,9 +57,7 @@ func fail(status int, code, format string, args ...any) *answer {
 }
 
 func (s *Server) write(w http.ResponseWriter, a *answer) {
-	for k, v := range a.header {
-		w.Header()[k] = v
-	}
+	maps.Copy(w.Header(), a.header)
 	w.Header().Set("X-Ms-Request-Id", newID())
 	if a.body == nil {
 		w.WriteHeader(a.status)

@@ -40,8 +40,9 @@ func (s *Server) listVMs(r *request) *answer {
 	filter := r.URL.Query().Get("$filter")
 	var set string
 	if filter != "" {
-		rest, ok := strings.CutPrefix(filter, "'virtualMachineScaleSet/id' eq '")
-		if set, ok = strings.CutSuffix(rest, "'"); !ok || s.world.scaleSet(set) == nil {
+		rest, begins := strings.CutPrefix(filter, "'virtualMachineScaleSet/id' eq '")
+		var ends bool
+		if set, ends = strings.CutSuffix(rest, "'"); !begins || !ends || s.world.scaleSet(set) == nil {
 			return fail(http.StatusBadRequest, "BadRequest", "The filter '%s' is not supported.", filter)
 		}
 	} else if r.expands("instanceView") {
