@@ -26,6 +26,10 @@ func (t *Tally) Add(at pcap.Timestamp, packets ...int64) {
 	}
 	t.Last = max(t.Last, at)
 	t.Count++
+	t.keep(packets)
+}
+
+func (t *Tally) keep(packets []int64) {
 	for _, n := range packets {
 		if n == 0 {
 			continue
@@ -35,6 +39,19 @@ func (t *Tally) Add(at pcap.Timestamp, packets ...int64) {
 		}
 		t.Packets = append(t.Packets, n)
 	}
+}
+
+// Merge adds what o counted.
+func (t *Tally) Merge(o *Tally) {
+	if o.Count == 0 {
+		return
+	}
+	if t.Count == 0 || o.First < t.First {
+		t.First = o.First
+	}
+	t.Last = max(t.Last, o.Last)
+	t.Count += o.Count
+	t.keep(o.Packets)
 }
 
 // Into fills in the finding's count, time and packets.

@@ -149,6 +149,9 @@ func tcpOptions(l *line) ([]byte, error) {
 		}
 		o = append(o, 1, 3, 3, byte(shift))
 	}
+	if _, ok := l.values["sack"]; ok { // one block, of whatever
+		o = append(o, 1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2)
+	}
 	return o, nil
 }
 

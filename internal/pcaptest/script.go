@@ -23,6 +23,13 @@
 // segment with payload once more. "tls" sends TLS records: see tls.go.
 // Further names: win, len (claimed payload), ttl, ipid, wscale, rcode, tc, snap
 // (bytes of the frame that are captured), tcp (a DNS message over TCP).
+// Lines between "repeat N" and "end" are repeated; in them {i} counts from 0, and
+// {40000+i}, {i%4+1} are reckoned from left to right:
+//
+//	repeat 30
+//	+0.100 10.0.0.5:{40000+i} > 10.0.0.4:443  SYN
+//	end
+//
 // Empty lines and what follows "#" are left out.
 package pcaptest
 

@@ -2,6 +2,7 @@ package pcaptest
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/pcapwarden/pcapwarden/internal/packet"
@@ -51,5 +52,24 @@ func TestCapture(t *testing.T) {
 	}
 	if got[9].IPVersion != 6 || got[9].Time.Time() != Epoch.Add(2e9) {
 		t.Errorf("the last packet: IPv%d at %v", got[9].IPVersion, got[9].Time.Time())
+	}
+}
+
+func TestRepeat(t *testing.T) {
+	var got []string
+	err := unroll("repeat 3\n+0.1 10.0.0.{i%2+1}:{40000+i} # a turn\n\nend\n1.0 rest", func(line string) error {
+		got = append(got, line)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "+0.1 10.0.0.1:40000|+0.1 10.0.0.2:40001|+0.1 10.0.0.1:40002|1.0 rest"; strings.Join(got, "|") != want {
+		t.Errorf("got %q", got)
+	}
+	for _, script := range []string{"repeat 2\nx", "repeat 2\n{i\nend", "repeat 2\n{7%i}\nend", "repeat 2\nrepeat 2", "repeat many"} {
+		if err := unroll(script, func(string) error { return nil }); err == nil {
+			t.Errorf("%q: no error", script)
+		}
 	}
 }
