@@ -40,6 +40,7 @@ type findingView struct {
 	Period     string
 	Flow       string
 	Packets    string
+	PacketWord string
 	Filter     string // a display filter for Wireshark
 	Detail     []fact
 	NextStep   string
@@ -96,6 +97,7 @@ func newFinding(number int, f *finding.Finding) findingView {
 		v.Flow = flowText(f.Flow)
 	}
 	if len(f.Packets) > 0 {
+		v.PacketWord = plural(len(f.Packets), "Packet")
 		v.Filter = "frame.number in {" + v.Packets + "}"
 	}
 	for _, key := range sortedKeys(f.Detail) {

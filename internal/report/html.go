@@ -73,6 +73,9 @@ type fact struct {
 	Code        bool
 }
 
+// Long facts take a line of their own.
+func (f fact) Long() bool { return len(f.Value) > 50 }
+
 func newPage(a *analysis.Analysis, about About) *page {
 	p := &page{
 		Policy: policy, Style: template.CSS(style),
@@ -123,7 +126,7 @@ type verdictView struct {
 type proof struct {
 	Number  int
 	Kind    string
-	Packets string
+	Packets string // "packets 7, 8", the first few
 }
 
 func newVerdict(a *analysis.Analysis) verdictView {
@@ -133,7 +136,7 @@ func newVerdict(a *analysis.Analysis) verdictView {
 		Cause: printable(string(a.Verdict.Cause)), Confidence: sureness(a.Verdict.Confidence),
 	}
 	v.Word = toneWords[v.Tone]
-	if blames(a.Verdict.Culprit) {
+	if a.Capture.Readable && blames(a.Verdict.Culprit) {
 		v.By = culpritWords(a.Verdict.Culprit)
 		if f := deciding(a); f != nil {
 			v.Severity = f.Severity.String()
@@ -145,7 +148,11 @@ func newVerdict(a *analysis.Analysis) verdictView {
 			continue
 		}
 		f := &a.Findings[i]
-		v.Proof = append(v.Proof, proof{Number: i + 1, Kind: printable(string(f.Kind)), Packets: packets(f.Packets[:min(len(f.Packets), 8)])})
+		p := proof{Number: i + 1, Kind: printable(string(f.Kind))}
+		if n := len(f.Packets); n > 0 {
+			p.Packets = plural(n, "packet") + " " + packets(f.Packets[:min(n, 8)])
+		}
+		v.Proof = append(v.Proof, p)
 	}
 	return v
 }

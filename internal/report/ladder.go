@@ -16,9 +16,9 @@ const (
 	gapHeight  = 30
 	lineBelow  = 25 // a step's arrow, below the step's top
 	textBelow  = 18 // its label
-	// partHeight is how much of a ladder is one picture: less than a page of
-	// paper, which cuts what is higher.
-	partHeight = 620
+	// partHeight is how much of a ladder is one picture. Paper is filled with
+	// whole pictures, so they are about a third of a page.
+	partHeight = 310
 	// maxLabel is how long a label is in the picture; the table has it all.
 	maxLabel = 48
 	// waited is from when on a pause is drawn: TCP's shortest retransmission
@@ -71,8 +71,9 @@ type arrow struct {
 }
 
 type ladderRow struct {
-	Packet, Clock, Elapsed, Delta, From, To, Label string
-	Key                                            bool
+	Packet, Clock, Elapsed, Delta, Label string
+	From, To                             []string // in pieces that a line may break between
+	Key                                  bool
 }
 
 func newLadder(number int, l *analysis.Ladder, findings []finding.Finding) *ladderView {
@@ -128,11 +129,11 @@ func elapsedDecimals(l *analysis.Ladder) int {
 	return 1
 }
 
-func lane(l *analysis.Ladder, i int) string {
+func lane(l *analysis.Ladder, i int) []string {
 	if i < 0 || i >= len(l.Lanes) {
-		return "–"
+		return []string{"–"}
 	}
-	return l.Lanes[i].String()
+	return endpointLines(l.Lanes[i])
 }
 
 // A drawing lays a ladder out from top to bottom, part by part.
@@ -164,7 +165,7 @@ func (d *drawing) end() {
 	var key []string
 	for _, r := range d.view.Rows[d.first:d.next] {
 		if r.Key && len(key) < 6 {
-			key = append(key, fmt.Sprintf("packet %s from %s to %s: %s", r.Packet, r.From, r.To, r.Label))
+			key = append(key, fmt.Sprintf("packet %s from %s to %s: %s", r.Packet, strings.Join(r.From, ""), strings.Join(r.To, ""), r.Label))
 		}
 	}
 	if len(key) > 0 {

@@ -19,11 +19,14 @@ const (
 func printable(s string) string { return escape(s, maxForeign) }
 
 // printableText is printable for sentences of ours that quote names: longer,
-// and as harmless.
+// and as harmless. Only blanks separate the words of ours.
 func printableText(s string) string {
 	var b strings.Builder
 	left := maxProse
-	for word := range strings.FieldsSeq(s) {
+	for word := range strings.SplitSeq(s, " ") {
+		if word == "" {
+			continue
+		}
 		if left <= 0 {
 			b.WriteString(" …")
 			break

@@ -63,7 +63,7 @@ func escapeJSON(document []byte) []byte {
 	for i := 0; i < len(document); {
 		r, size := utf8.DecodeRune(document[i:])
 		switch {
-		case r < utf8.RuneSelf && r != 0x7F || shown(r):
+		case r < utf8.RuneSelf && r != 0x7F || shown(r) && r != utf8.RuneError:
 			out = append(out, document[i:i+size]...)
 		case r > 0xFFFF:
 			high, low := utf16.EncodeRune(r)

@@ -50,7 +50,9 @@ func writeText(out *bufio.Writer, a *analysis.Analysis) {
 		line("  ", "Next: "+printableText(v.NextStep))
 	}
 	fmt.Fprintln(out)
-	line("", describeCapture(a))
+	for _, s := range describeCapture(a) {
+		line("", s)
+	}
 	for _, note := range incomplete(a) {
 		line("", note)
 	}
@@ -64,19 +66,20 @@ func writeText(out *bufio.Writer, a *analysis.Analysis) {
 	writeConversations(out, a.Conversations)
 }
 
-func describeCapture(a *analysis.Analysis) string {
+// describeCapture says what was read, and when it was captured.
+func describeCapture(a *analysis.Analysis) []string {
 	c := a.Capture
 	if !c.Readable {
-		return "The file could not be read: " + strings.TrimSuffix(printableText(c.Error), ".") + "."
+		return []string{strings.TrimSuffix("The file could not be read: "+strings.TrimSuffix(printableText(c.Error), "."), ": ") + "."}
 	}
-	s := fmt.Sprintf("%s, %s, %s", times(c.Packets, "packet"), Bytes(c.Bytes), printable(c.Format))
+	what := fmt.Sprintf("%s, %s, %s", times(c.Packets, "packet"), Bytes(c.Bytes), printable(c.Format))
 	if c.LinkType != "" {
-		s += " of " + printable(c.LinkType)
+		what += " of " + printable(c.LinkType)
 	}
-	if !c.FirstPacket.IsZero() {
-		s += fmt.Sprintf(", %s (%s)", period(c.FirstPacket, c.LastPacket), span(c.Span()))
+	if c.FirstPacket.IsZero() {
+		return []string{what}
 	}
-	return s + "."
+	return []string{what, fmt.Sprintf("%s (%s)", period(c.FirstPacket, c.LastPacket), span(c.Span()))}
 }
 
 func writeFindings(out *bufio.Writer, findings []finding.Finding) {
@@ -117,7 +120,7 @@ func writeFinding(out *bufio.Writer, f *finding.Finding) {
 		lines = append(lines, flowText(f.Flow))
 	}
 	if len(f.Packets) > 0 {
-		lines = append(lines, "Packets "+packets(f.Packets))
+		lines = append(lines, plural(len(f.Packets), "Packet")+" "+packets(f.Packets))
 	}
 	if f.NextStep != "" {
 		lines = append(lines, "Next: "+printableText(f.NextStep))

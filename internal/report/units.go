@@ -86,8 +86,10 @@ func span(d time.Duration) string {
 		return s + " " + unit
 	}
 	switch {
+	case d == math.MinInt64:
+		return span(d + 1)
 	case d < 0:
-		return "-" + span(max(-d, 0))
+		return "-" + span(-d)
 	case d < time.Microsecond:
 		return strconv.FormatInt(int64(d), 10) + " ns"
 	case d < time.Millisecond-500:
@@ -123,10 +125,15 @@ func count[N int | int64](n N) string {
 
 // times writes one, or several: "1 packet", "2 packets".
 func times[N int | int64](n N, what string) string {
+	return strconv.FormatInt(int64(n), 10) + " " + plural(int(n), what)
+}
+
+// plural is the word for n of what.
+func plural(n int, what string) string {
 	if n == 1 {
-		return "1 " + what
+		return what
 	}
-	return strconv.FormatInt(int64(n), 10) + " " + what + "s"
+	return what + "s"
 }
 
 const (

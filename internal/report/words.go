@@ -11,7 +11,7 @@ import (
 
 // headlines say a cause as a person would.
 var headlines = map[analysis.Cause]string{
-	analysis.Healthy:         "Nothing is wrong in this capture",
+	analysis.Healthy:         "The traffic looks healthy",
 	analysis.NoTraffic:       "The capture holds no traffic",
 	analysis.ConnectBlocked:  "Connection attempts get no answer",
 	analysis.ConnectRefused:  "Connections are refused",
@@ -74,9 +74,9 @@ func blames(c finding.Culprit) bool {
 // address is that of c in a flow, when the flow names it.
 func address(c finding.Culprit, f *finding.Flow) string {
 	switch {
-	case f == nil:
+	case f == nil, c == finding.Client && f.Client.IsZero():
 	case c == finding.Client:
-		return f.Client.String()
+		return f.Client.Addr().String() // its port says nothing
 	case c == finding.Server, c == finding.Resolver:
 		return f.Server.String()
 	}
@@ -87,6 +87,8 @@ func address(c finding.Culprit, f *finding.Flow) string {
 func sureness(c float64) string {
 	words := "a guess"
 	switch {
+	case c >= .995:
+		words = "certain"
 	case c >= .95:
 		words = "almost certain"
 	case c >= .8:
