@@ -10,7 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/schollz/progressbar/v3"
 
 	"github.com/pcapwarden/pcapwarden"
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
@@ -187,13 +190,39 @@ func messageFile(dir, id string) string {
 	return id + " on the incident queue"
 }
 
-// steps prints what happens, and on a terminal how long it has taken.
+// steps prints what happens; on a terminal a bar below shows that something
+// still does.
 type steps struct {
-	out   io.Writer
-	began time.Time
+	out  io.Writer
+	mu   sync.Mutex
+	bar  *progressbar.ProgressBar // nil where nobody watches
+	stop chan struct{}
+	over sync.WaitGroup
 }
 
-func newSteps(out io.Writer) *steps { return &steps{out: out, began: time.Now()} }
+func newSteps(out io.Writer) *steps {
+	s := &steps{out: out, stop: make(chan struct{})}
+	if !isTerminal(out) {
+		return s
+	}
+	s.bar = progressbar.NewOptions(-1, progressbar.OptionSetWriter(out), progressbar.OptionSetElapsedTime(true),
+		progressbar.OptionSpinnerType(14), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(false))
+	s.over.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-s.stop:
+				return
+			case <-tick.C:
+				s.mu.Lock()
+				s.bar.Add(1)
+				s.mu.Unlock()
+			}
+		}
+	})
+	return s
+}
 
 func (s *steps) step(st loop.Step) {
 	mark := " "
@@ -202,7 +231,19 @@ func (s *steps) step(st loop.Step) {
 	}
 	head := fmt.Sprintf("%s%6.1f s  %-8s ", mark, st.At.Seconds(), st.Who)
 	text := report.Wrap(st.What, 79, strings.Repeat(" ", len(head)))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bar != nil {
+		s.bar.Clear()
+		s.bar.Describe(st.Who)
+	}
 	fmt.Fprintln(s.out, head+strings.TrimLeft(text, " "))
 }
 
-func (s *steps) done() {}
+func (s *steps) done() {
+	close(s.stop)
+	s.over.Wait()
+	if s.bar != nil {
+		s.bar.Finish()
+	}
+}
