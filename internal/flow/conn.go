@@ -155,6 +155,25 @@ func (c *Conn) Outstanding(d Direction) uint32 {
 	return next - ack
 }
 
+// Unseen reports whether the capture lacks what d sent although the other
+// side acknowledged it: nothing of d was captured, and yet the conversation
+// went on.
+func (c *Conn) Unseen(d Direction) bool {
+	s, peer := &c.Sides[d], &c.Sides[d.Other()]
+	if s.Packets > 0 {
+		return false
+	}
+	switch {
+	case peer.SYNs > 0:
+		// A SYN-ACK answers a SYN; an ACK after a SYN, or payload, a SYN-ACK.
+		return c.Completeness.Has(SawSYNACK) && c.Completeness&(SawACK|SawPayload) != 0 || c.Completeness.Has(SawSYN|SawACK)
+	case s.tcp.based && after(peer.tcp.lastAck, s.tcp.firstSeq+1):
+		return true
+	}
+	// Payload that need not be sent again gets through.
+	return peer.DataSegments >= 3 && peer.Trouble().Resent == 0
+}
+
 // SawHandshake tells the connection that a TLS handshake message of this type
 // (RFC 8446, 4: 1 ClientHello, 2 ServerHello, 11 Certificate, 16
 // ClientKeyExchange) passed. Whoever dissects TLS calls it for every message

@@ -97,6 +97,85 @@ func TestReset(t *testing.T) {
 	})
 }
 
+func TestForeignReset(t *testing.T) {
+	counting := handshake + `
+		20 < A 501 1 len=10 id=900
+		21 < A 511 1 len=10 id=901
+		22 < A 521 1 len=10 id=903
+		23 < A 531 1 len=10 id=910
+		`
+	for _, tt := range []struct {
+		name, script string
+		want         bool
+	}{
+		{"next in the row", counting + "30 < RA 541 1 id=911", false},
+		{"0 of a host that forgot", counting + "30 < RA 541 1 id=0", false},
+		{"out of the row", counting + "30 < RA 541 1 id=40000", true},
+		{"a hop more", counting + "30 < RA 541 1 id=911 ttl=63", false},
+		{"two hops more", counting + "30 < RA 541 1 id=911 ttl=62", true},
+		{"random identifications", handshake + `
+			20 < A 501 1 len=10 id=900
+			21 < A 511 1 len=10 id=31000
+			22 < A 521 1 len=10 id=7
+			23 < A 531 1 len=10 id=50000
+			30 < RA 541 1 id=20000`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			only(t, tt.script, func(_ *flow.Table, c *flow.Conn) {
+				if got := c.RST().Foreign(); got != tt.want {
+					t.Errorf("Foreign() = %v for %+v", got, c.RST())
+				}
+			})
+		})
+	}
+}
+
+func TestUnseen(t *testing.T) {
+	for _, tt := range []struct {
+		name, script string
+		want         bool // of the server
+	}{
+		{"SYN alone", "0 > S 9 0", false},
+		{"SYN three times", "0 > S 9 0\n1000 > S 9 0\n3000 > S 9 0", false},
+		{"SYN, then ACK", "0 > S 9 0\n20 > A 10 501", true},
+		{"acknowledges more", "0 > A 10 501\n20 > A 10 1501", true},
+		{"sends on without being asked again", "0 > A 10 501 len=99\n1 > A 109 501 len=99\n2 > A 208 501 len=99", true},
+		{"sends the same again", "0 > A 10 501 len=99\n300 > A 10 501 len=99\n900 > A 10 501 len=99\n2000 > A 10 501 len=99", false},
+		{"both are there", handshake, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			only(t, tt.script, func(_ *flow.Table, c *flow.Conn) {
+				if got := c.Unseen(server); got != tt.want {
+					t.Errorf("Unseen(server) = %v", got)
+				}
+			})
+		})
+	}
+	only(t, "0 < SA 500 10\n9 < A 501 90 len=9", func(_ *flow.Table, c *flow.Conn) {
+		if !c.Unseen(client) {
+			t.Error("Unseen(client) = false: who would answer with a SYN-ACK, and with payload?")
+		}
+	})
+}
+
+func TestSlowAndNeedless(t *testing.T) {
+	only(t, handshake+`
+		20 > A 1 501 len=100
+		1500 < A 501 101 len=1400
+		1510 > A 101 1901
+		1511 > A 101 1901 len=10
+		1900 < A 501 111 len=1400
+		1950 < A 1901 111 len=5
+		`, func(_ *flow.Table, c *flow.Conn) {
+		if talk := c.Server().Talk(); talk.Answers != 2 || talk.Slow != 1 {
+			t.Errorf("%d answers, %d slow ones; want 2, 1", talk.Answers, talk.Slow)
+		}
+		if tr := c.Server().Trouble(); tr.Resent != 1 || tr.Needless != 1 {
+			t.Errorf("%d resent, %d of them needless; want 1, 1", tr.Resent, tr.Needless)
+		}
+	})
+}
+
 func TestStateAndHistory(t *testing.T) {
 	for _, tt := range []struct{ name, script, want string }{
 		{"no_reply", `0 > S 0 0
@@ -261,7 +340,7 @@ func TestTalk(t *testing.T) {
 		780 > A 151 2811 len=70
 		`, func(_ *flow.Table, c *flow.Conn) {
 		talk := c.Server().Talk()
-		want := flow.Exchange{Asked: moment(60, 8), Answered: moment(760, 10)}
+		want := flow.Exchange{Asked: moment(60, 8), Acked: moment(80, 9), Answered: moment(760, 10), Question: 50, Answer: 10}
 		if talk.Answers != 2 || talk.FirstAnswer.Took() != 20*time.Millisecond || talk.MaxAnswer != want || talk.MaxSegment != 1400 {
 			t.Errorf("server's talk = %+v", talk)
 		}

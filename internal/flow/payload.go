@@ -1,6 +1,13 @@
 package flow
 
-import "github.com/pcapwarden/pcapwarden/internal/packet"
+import (
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/packet"
+)
+
+// slow is when an answer counts as slow.
+const slow = time.Second
 
 // payload keeps the books about what was sent; before is the end of what had
 // been sent until then.
@@ -27,11 +34,11 @@ func (t *Table) payload(c *Conn, p *packet.Packet, from Direction, at Moment, be
 	case old:
 		t.repeat(c, w, p, from, at, out)
 	case before != 0 && after(start, before):
-		w.jump(before, start, p.IPID)
+		w.jump(before, start, p)
 	}
 	t.sent(w, unacked{time: p.Time, end: s.tcp.end(p), size: uint16(min(length, 1<<16-1)), resent: out.Analysis.Has(Resent)})
 	if !out.Analysis.Has(SpuriousRetransmission | Duplicated) {
-		c.speak(from, at, old)
+		c.speak(from, at, length, old)
 	}
 	first := start
 	if s.SYNs > 0 {
@@ -67,7 +74,7 @@ func (t *Table) controls(s *Side, p *packet.Packet) {
 func (t *Table) repeat(c *Conn, w *work, p *packet.Packet, from Direction, at Moment, out *Segment) {
 	s := &c.Sides[from]
 	end := p.Seq + uint32(p.SegmentLength)
-	late, overtaken := w.fill(p.Seq, end, p)
+	late, overtaken := w.fill(p.Seq, end, p, c.tooSoon())
 	tr := t.troubleOf(s)
 	switch {
 	case overtaken:
@@ -80,6 +87,9 @@ func (t *Table) repeat(c *Conn, w *work, p *packet.Packet, from Direction, at Mo
 	default:
 		tr.Resent++
 		out.Analysis |= Resent
+		if out.Analysis.Has(SpuriousRetransmission) {
+			tr.Needless++
+		}
 		w.resent(p.Seq, end)
 		peer := &c.Sides[from.Other()].tcp
 		if peer.lastAck == 0 || peer.lastAck == p.Seq {
@@ -88,16 +98,32 @@ func (t *Table) repeat(c *Conn, w *work, p *packet.Packet, from Direction, at Mo
 	}
 }
 
+// tooSoon is how soon after a gap a segment comes that nobody can have sent
+// again: its sender hears of the gap a round trip later. Half of it leaves room
+// for a path that got shorter; as long as it is unknown, tshark's limit does.
+func (c *Conn) tooSoon() time.Duration {
+	if c.IRTT > 0 {
+		return c.IRTT / 2
+	}
+	return outOfOrderWithin
+}
+
 // speak keeps the turns of the conversation.
-func (c *Conn) speak(from Direction, at Moment, old bool) {
+func (c *Conn) speak(from Direction, at Moment, length uint32, old bool) {
 	s, peer := c.Sides[from].talk, c.Sides[from.Other()].talk
 	if !s.First.Seen() {
 		s.First = at
 	}
 	if c.spoken && c.turn != from && !old {
-		e := Exchange{Asked: peer.Last, Answered: at}
+		e := Exchange{Asked: peer.Last, Answered: at, Question: peer.burst, Answer: length}
+		if peer.heard.Frame > peer.Last.Frame {
+			e.Acked = peer.heard
+		}
 		if s.Answers == 0 {
 			s.FirstAnswer = e
+		}
+		if e.Took() > slow {
+			s.Slow++
 		}
 		if s.Answers == 0 || e.Took() > s.MaxAnswer.Took() {
 			s.MaxAnswer = e
@@ -105,6 +131,10 @@ func (c *Conn) speak(from Direction, at Moment, old bool) {
 		s.Answers++
 	}
 	if !old || !c.spoken || c.turn == from {
+		if !c.spoken || c.turn != from {
+			s.burst = 0
+		}
+		s.burst += length
 		c.turn = from
 		s.Last = at
 	}

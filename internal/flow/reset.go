@@ -52,6 +52,7 @@ type RST struct {
 	TTL, UsualTTL  uint8
 	IPID, LastIPID uint16
 	IPv4           bool // the IPIDs mean something
+	Counting       bool // the sender's packets before this one counted their IPIDs up
 }
 
 // TTLDiffers reports whether the RST travelled another number of hops than
@@ -60,6 +61,21 @@ type RST struct {
 func (r RST) TTLDiffers() bool {
 	return r.Seen() && r.UsualTTL != 0 && max(r.TTL, r.UsualTTL)-min(r.TTL, r.UsualTTL) > 1
 }
+
+// sequential is how far apart the IPIDs of two packets of a connection are
+// whose sender counts them up for all its packets.
+const sequential = 1000
+
+// IPIDDiffers reports whether the IP identification of the RST is out of the
+// row that its alleged sender counts in. Hosts leave it 0 in a RST for a
+// connection that they have forgotten: that is no hint.
+func (r RST) IPIDDiffers() bool {
+	return r.Seen() && r.IPv4 && r.Counting && r.IPID != 0 && r.IPID-r.LastIPID > sequential && r.LastIPID-r.IPID > sequential
+}
+
+// Foreign reports whether something else than its alleged sender seems to
+// have made the RST: a firewall, a load balancer, a proxy.
+func (r RST) Foreign() bool { return r.TTLDiffers() || r.IPIDDiffers() }
 
 // ClosedPort reports whether a SYN was refused by a RST as hosts send it for a
 // port that nobody listens on (RFC 9293, 3.5.2: sequence number 0 and ACK).
@@ -94,7 +110,7 @@ func (t *Table) noteReset(c *Conn, p *packet.Packet, from Direction, now Moment)
 		Moment: now, From: from, Phase: c.phase(),
 		ACK: p.Flags&packet.ACK != 0, Seq: p.Seq,
 		TTL: p.TTL, UsualTTL: s.TTL,
-		IPID: p.IPID, LastIPID: s.tcp.lastIPID, IPv4: p.IPVersion == 4,
+		IPID: p.IPID, LastIPID: s.tcp.lastIPID, IPv4: p.IPVersion == 4, Counting: s.tcp.inRow >= 3,
 	}
 }
 

@@ -41,10 +41,13 @@ type Talk struct {
 	// capture on the other side's end it includes a round trip.
 	FirstAnswer, MaxAnswer Exchange
 	Answers                uint32 // how often the word passed to this side
+	Slow                   uint32 // of the Answers, those that took more than a second
 }
 
 type talk struct {
 	Talk
+	heard  Moment // the ACK of everything that this side had sent
+	burst  uint32 // bytes since the word passed to this side
 	rtt    sample
 	stream stream
 }
@@ -53,10 +56,13 @@ type talk struct {
 type Trouble struct {
 	// What resent and late segments were, seen from the capture point. A
 	// resent segment was captured before: it was lost (or its ACK was)
-	// beyond this point. A late one closes a gap: it was overtaken, or lost
-	// before this point and sent again. Overtaken are those late ones
-	// whose IP identification proves that they were sent earlier.
-	Resent, Late, Overtaken uint32
+	// beyond this point. Needless are those of them that had been
+	// acknowledged already: only an ACK was lost or late. A late one closes
+	// a gap: it was overtaken, or lost before this point and sent again.
+	// Overtaken are those late ones that were sent earlier: their IP
+	// identification proves it, or they came sooner than any sender could
+	// have known of the gap, within half a round trip.
+	Resent, Needless, Late, Overtaken uint32
 	// Duplicated data segments repeat one of the last few with the same IP
 	// identification, sequence number and length within 1 ms: the same
 	// packet captured twice (packet mirroring, two interfaces).
@@ -76,7 +82,13 @@ type trouble struct {
 
 // An Exchange is a turn of the conversation: the other side's last payload and
 // the first one that followed from this side.
-type Exchange struct{ Asked, Answered Moment }
+type Exchange struct {
+	Asked    Moment
+	Acked    Moment // when this side had acknowledged all of the question, not later than Answered; may be unseen
+	Answered Moment
+	Question uint32 // bytes that were asked with, as sent
+	Answer   uint32 // bytes of the first segment of the answer
+}
 
 // Took is the time between the two, 0 if there was no answer.
 func (e Exchange) Took() time.Duration { return e.Answered.Since(e.Asked) }

@@ -29,6 +29,7 @@ type tcpState struct {
 	// Ours.
 	awaiting bool    // control is waiting
 	lastIPID uint16  // of the last packet that is not a RST
+	inRow    uint8   // how many IPIDs in a row counted up
 	sackRun  uint16  // ACKs with SACK blocks since the acknowledgement advanced
 	control  unacked // the oldest SYN or FIN that waits for its acknowledgement
 }

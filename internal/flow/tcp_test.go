@@ -27,7 +27,7 @@ var judgeTests = []struct {
 	{"out_of_order_within_3_ms", `
 			0 > A 100 1 len=50
 			1 > A 200 1 len=50
-			3 > A 150 1 len=50`, "out-of-order late"},
+			3 > A 150 1 len=50`, "out-of-order late overtaken"},
 	{"out_of_order_within_the_initial_round_trip", handshake + `
 			20 > A 1 501 len=50
 			21 > A 101 501 len=50
@@ -47,6 +47,10 @@ var judgeTests = []struct {
 			20 > A 1 501 len=50 id=7
 			21 > A 101 501 len=50 id=9
 			22 > A 51 501 len=50 id=8`, "out-of-order late overtaken"},
+	{"overtaken_because_nobody_resends_that_soon", handshake + `
+			20 > A 1 501 len=50
+			21 > A 101 501 len=50
+			25 > A 51 501 len=50`, "out-of-order late overtaken"},
 	{"sent_later_by_ip_identification", handshake + `
 			20 > A 1 501 len=50 id=7
 			21 > A 101 501 len=50 id=8

@@ -33,6 +33,7 @@ type unacked struct {
 type hole struct {
 	start, end uint32 // equal: none
 	ipid       uint16 // of the segment that jumped
+	time       pcap.Timestamp
 }
 
 // A fingerprint tells a packet that was captured twice from one that was sent
@@ -80,27 +81,34 @@ func (w *work) duplicated(p *packet.Packet) bool {
 
 // jump remembers that [start, end) was not captured yet. With more holes than
 // there is room for, the oldest (which is the least likely to close) goes.
-func (w *work) jump(start, end uint32, ipid uint16) {
+func (w *work) jump(start, end uint32, p *packet.Packet) {
+	h := hole{start, end, p.IPID, p.Time}
 	for i := range w.holes {
 		if w.holes[i].start == w.holes[i].end {
-			w.holes[i] = hole{start, end, ipid}
+			w.holes[i] = h
 			return
 		}
 	}
 	copy(w.holes[:], w.holes[1:])
-	w.holes[len(w.holes)-1] = hole{start, end, ipid}
+	w.holes[len(w.holes)-1] = h
 }
 
-// fill reports whether [seq, end) closes a part of a hole, and whether the IP
-// identification shows that it was sent before the segment that jumped.
-func (w *work) fill(seq, end uint32, p *packet.Packet) (late, overtaken bool) {
+// fill reports whether [seq, end) closes a part of a hole, and whether it was
+// sent before the segment that jumped: by its IP identification where there is
+// one that decides, else because it came sooner than tooSoon.
+func (w *work) fill(seq, end uint32, p *packet.Packet, tooSoon time.Duration) (late, overtaken bool) {
 	for i := range w.holes {
 		h := &w.holes[i]
 		if h.start == h.end || !after(end, h.start) || !after(h.end, seq) {
 			continue
 		}
 		late = true
-		if d := int16(p.IPID - h.ipid); p.IPVersion == 4 && p.IPID != 0 && d < 0 && d > -1000 {
+		switch d := int16(p.IPID - h.ipid); {
+		case p.IPVersion == 4 && p.IPID != 0 && d < 0 && d > -sequential:
+			overtaken = true
+		case p.IPVersion == 4 && p.IPID != 0 && d > 0 && d < sequential:
+			// Sent later, thus again.
+		case p.Time >= h.time && p.Time.Sub(h.time) < tooSoon:
 			overtaken = true
 		}
 		switch {
