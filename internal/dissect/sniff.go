@@ -21,7 +21,7 @@ func (d *Dissector) sniff(c *conn, chunk *stream.Chunk) {
 	cp, sp := c.endpoints.ports()
 	if first && !c.tunnel {
 		if cp == domain || sp == domain || cp == mdns || sp == mdns {
-			c.reader = d.dns.NewStream(c.endpoints.Client, c.endpoints.Server)
+			c.reader, c.service = d.dns.NewStream(c.endpoints.Client, c.endpoints.Server), "dns"
 			return
 		}
 		if d.byPort(c, cp, sp) {
@@ -38,7 +38,7 @@ func (d *Dissector) sniff(c *conn, chunk *stream.Chunk) {
 		d.openTLS(c, tlsCounts(cp, sp), false)
 	case http.Opens(b) || httpPort && http.LooksLikeStart(bytes.TrimLeft(b, "\r\n")):
 		c.http = d.http.NewReader(c.tunnel || !first || httpCounts(cp, sp))
-		c.reader = c.http
+		c.reader, c.service = c.http, "http"
 	case !tlsPort && !httpPort && c.looked >= patience:
 		c.over = true
 	}
@@ -51,7 +51,7 @@ func startsRecord(b []byte) bool {
 
 func (d *Dissector) openTLS(c *conn, counted, knownPort bool) {
 	c.tls = d.tls.NewReader(counted, knownPort)
-	c.reader = c.tls
+	c.reader, c.service = c.tls, "tls"
 }
 
 // byPort opens a reader for the protocols that are known by their port alone;
@@ -66,7 +66,7 @@ func (d *Dissector) byPort(c *conn, clientPort, serverPort uint16) bool {
 	for i, port := range ports {
 		if kind, ok := cleartext.KindOf(port); ok {
 			c.text = d.text.NewReader(kind, sides[i])
-			c.reader = c.text
+			c.reader, c.service = c.text, string(kind)
 			return true
 		}
 		if isTaken(port) || isTLSPort(port, port) || isHTTPPort(port, port) {

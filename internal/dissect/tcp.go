@@ -31,6 +31,7 @@ type conn struct {
 	http *http.Reader
 	text *cleartext.Reader
 
+	service  string // what is spoken, as far as that was found out
 	looked   int    // segments that were looked at while reader is nil
 	tunnel   bool   // a proxy or an upgrade put another protocol in here
 	over     bool   // nothing more is wanted
@@ -191,13 +192,14 @@ func (d *Dissector) feed(c *conn, chunk stream.Chunk, fc *flow.Conn) {
 		if c.http.Tunnel() {
 			c.http.End()
 			c.http.Release()
-			c.http, c.reader, c.tunnel, c.looked = nil, nil, true, 0
+			c.http, c.reader, c.tunnel, c.looked, c.service = nil, nil, true, 0, "http"
 			return
 		}
 	case c.text != nil && c.text.Upgraded():
 		c.text = nil
 		c.tls = d.tls.NewReader(true, true)
 		c.tls.Session().StartTLS = true
+		c.service = "tls"
 		c.reader, c.tunnel = c.tls, true
 	}
 	if c.reader.Done() {
