@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -35,11 +36,9 @@ type choice struct {
 func (c *choice) String() string { return c.value }
 
 func (c *choice) Set(v string) error {
-	for _, a := range c.allowed {
-		if v == a {
-			c.value = v
-			return nil
-		}
+	if slices.Contains(c.allowed, v) {
+		c.value = v
+		return nil
 	}
 	return fmt.Errorf("want %s", strings.Join(c.allowed, ", "))
 }

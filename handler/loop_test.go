@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -153,13 +154,11 @@ func TestEmulators(t *testing.T) {
 	storage, broker := azurite.Start(t), servicebus.Start(t)
 	landedQueue, incidents := broker.NewQueue(t, servicebus.Options{}), broker.NewQueue(t, servicebus.Options{})
 	o := localOptions(t, "partner-tls")
-	for setting, value := range map[string]string{
+	maps.Copy(o.Settings, map[string]string{
 		"PCAPWARDEN_LANDING": storage.NewSetting(), "PCAPWARDEN_RECORDS": storage.NewSetting(),
 		"PCAPWARDEN_VAULT": storage.NewSetting(), "PCAPWARDEN_REPORTS": storage.NewSetting(),
 		"PCAPWARDEN_LANDED_QUEUE": broker.Setting(landedQueue), "PCAPWARDEN_INCIDENT_QUEUE": broker.Setting(incidents),
-	} {
-		o.Settings[setting] = value
-	}
+	})
 	outcomes, err := loop.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

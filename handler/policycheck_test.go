@@ -122,7 +122,7 @@ func TestPolicyCheckCodes(t *testing.T) {
 			if textCode != tt.code || text == "" {
 				t.Errorf("as text: exit %d, %q", textCode, text)
 			}
-			for _, line := range strings.Split(text, "\n") {
+			for line := range strings.SplitSeq(text, "\n") {
 				if len(line) > 80 && strings.Contains(strings.TrimSpace(line), " ") && !strings.Contains(line, "policy.yaml:") {
 					t.Errorf("line of %d columns: %q", len(line), line)
 				}

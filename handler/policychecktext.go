@@ -22,7 +22,7 @@ func (p page) item(indent int, label string, width int, text string) {
 	start := indent + width
 	line := strings.Repeat(" ", indent) + fmt.Sprintf("%-*s", width, label)
 	used := false
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if used && len(line)+1+len(word) > pageWidth {
 			fmt.Fprintln(p, line)
 			line, used = strings.Repeat(" ", start), false

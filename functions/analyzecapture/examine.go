@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/netip"
 	"path"
+	"strings"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
@@ -110,13 +111,14 @@ func about(c capture.Case) report.About {
 
 // words says what a filter lets through.
 func words(f capture.Filter) string {
-	text := f.Protocol
+	var text strings.Builder
+	text.WriteString(f.Protocol)
 	for _, side := range []struct{ name, address, port string }{{"local", f.LocalIP, f.LocalPort}, {"remote", f.RemoteIP, f.RemotePort}} {
 		if side.address != "" || side.port != "" {
-			text += fmt.Sprintf(", %s %s port %s", side.name, cmp.Or(side.address, "any"), cmp.Or(side.port, "any"))
+			text.WriteString(fmt.Sprintf(", %s %s port %s", side.name, cmp.Or(side.address, "any"), cmp.Or(side.port, "any")))
 		}
 	}
-	return text
+	return text.String()
 }
 
 // store keeps a document. One that is there was made by an earlier try from

@@ -89,7 +89,6 @@ type engine struct {
 	protocols *protocols
 	run       *detect.Run
 	summary   detect.Summary
-	links     []string
 }
 
 func newEngine(o Options) *engine {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
@@ -167,9 +168,7 @@ func settings(o Options) map[string]string {
 		"PCAPWARDEN_FUNCTION_TIMEOUT":  "1m",
 		"PCAPWARDEN_CLIENT_ID":         "",
 	}
-	for name, value := range o.Settings {
-		all[name] = value
-	}
+	maps.Copy(all, o.Settings)
 	return all
 }
 
