@@ -1,16 +1,37 @@
 // Package resolve detects name resolution that fails, is late, or asks a
 // resolver that is not there.
+//
+// Details, all of them optional but the first:
+//
+//	resolver         address of the resolver that the finding is about
+//	expected         whether the policy lists it; absent without a policy
+//	clients          how many addresses asked it
+//	questions        transactions with it: one id from one port
+//	unanswered       of these, without an answer
+//	queries          packets of those
+//	onRetry          questions that were answered once they were asked again
+//	lost, lookups    names that were never resolved, and all that it was asked for
+//	name, type       of one of the questions concerned
+//	rcode            as in RFC 1035 and 2136, such as SERVFAIL
+//	names            how many different names failed
+//	recovered        lookups that failed at first and were answered by the same server
+//	fallbackTo       who answered instead
+//	delaySeconds     median of what the client waited; worstSeconds: the longest
+//	medianSeconds    of the answers in time
+//	icmp, icmpFrom   the ICMP error that quoted a question: type/code and sender
+//	leasePacket, leaseServer, leaseResolvers, leaseNamesIt
+//	                 the client's DHCP lease, and whether it names the resolver
+//	othersAnswered   clients that do not ask this resolver and get their answers
 package resolve
 
 import (
-	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/dns"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/packet"
 )
 
 // Detector reports what DNS lookups show.
@@ -19,213 +40,244 @@ var Detector = &detect.Detector{
 	Reports: []detect.Reported{
 		{
 			Kind:      "dns.resolver-unreachable",
-			Means:     "A resolver answered none of the questions that it was asked.",
-			Threshold: "at least 3 questions and no answer, or an ICMP error that quotes one",
-			Next:      "Check the DNS settings of the virtual network and of the network interface, then what the machine got by DHCP: an old lease may name a resolver that is gone. Then the NSG and the route to it, port 53.",
+			Means:     "A resolver answered none of the questions that it was asked: it is gone, it does not listen, or something drops port 53 on the way.",
+			Threshold: "at least 3 queries and not one answer, or no answer and an ICMP error that quotes a query. A question counts as unanswered 5 s after it was asked (tshark's dns.retransmission_timer) or when the client turns to another resolver.",
+			Next:      "Check the DNS servers of the virtual network and of the network interface, and what the machine really uses (resolv.conf, ipconfig /all): an old DHCP lease may name a resolver that is gone, renew it. Then the NSG and the effective route to the resolver, port 53.",
 		},
 		{
 			Kind:      "dns.timeout",
-			Means:     "Questions stayed without an answer, although the resolver answers others.",
-			Threshold: "one question without an answer for 5 s (tshark's retransmission timer)",
-			Next:      "Look at the resolver's load and at loss on the way to it.",
+			Means:     "Questions stayed without an answer, or were answered only after they were asked again, although the resolver answers others.",
+			Threshold: "one question without an answer for 5 s, or one that took a second query; tshark's dns.retransmission_timer",
+			Next:      "Look at the load and the log of the resolver, and for loss between it and the client: a capture at the resolver shows whether the questions arrive.",
 		},
 		{
 			Kind:      "dns.fallback",
-			Means:     "The first resolver failed and another one answered: every such lookup costs the wait for the first.",
-			Threshold: "one lookup; same client, name and type within 15 s",
-			Next:      "Remove or mend the first resolver in the machine's DNS settings.",
+			Means:     "The resolver that was asked first failed and another one answered: every such lookup costs the client the wait for the first.",
+			Threshold: "one lookup: the same client, name and type, at most 15 s apart; resolvers that are asked at the same time (within 200 ms) are no fallback",
+			Next:      "Remove or mend the first resolver: the DNS servers of the virtual network or the network interface, then renew the DHCP lease.",
 		},
 		{
 			Kind:      "dns.failure",
-			Means:     "A resolver answered with an error, or the same name keeps not existing.",
-			Threshold: "one SERVFAIL or REFUSED without a good answer elsewhere; NXDOMAIN for the same name 3 times, search suffixes left out",
-			Next:      "Ask the resolver's log for the name; for a private zone check its link to the virtual network.",
+			Means:     "A resolver answered with an error, a name that does not exist keeps being asked for, or an answer was cut and never fetched over TCP.",
+			Threshold: "one lookup that ended in SERVFAIL, REFUSED or another error (RFC 1035, 4.1.1); NXDOMAIN for the same name 3 times, or for 20 names, search suffixes left out; one truncated answer without a query over TCP within 5 s (RFC 7766, 5)",
+			Next:      "Ask the resolver's log for the name. For a private zone check that it is linked to the virtual network and that the resolver forwards to 168.63.129.16.",
 		},
 		{
 			Kind:      "dns.slow",
-			Means:     "Answers came, late.",
-			Threshold: "more than 1 s, or more than ten times the resolver's median",
-			Next:      "Look at the resolver's forwarders: a dead one in front costs its time-out.",
+			Means:     "Answers came, late. Whoever opens a connection by name waits for them.",
+			Threshold: "more than 1 s; or more than ten times the resolver's median and 100 ms, 3 times",
+			Next:      "Look at the resolver's forwarders: a dead one in front of a good one costs its time-out each time. Then at the resolver's load.",
 		},
 	},
 	Start: start,
 }
 
-type failing struct {
-	detect.Tally
-	rcode  dns.RCode
-	name   string
-	client netip.Addr
-}
-
-type fallback struct {
-	detect.Tally
-	client netip.Addr
-	good   netip.AddrPort
-	delays []time.Duration
-}
+// Bounds of what is kept of one resolver.
+const (
+	maxClients = 64
+	maxDelays  = 1024
+	maxLate    = 256
+)
 
 type state struct {
 	pass      *detect.Pass
-	silent    detect.Groups[netip.Addr, failing] // questions that a server left unanswered
-	fallbacks detect.Groups[netip.Addr, fallback]
-	errors    detect.Groups[errorKey, failing]
-	missing   detect.Groups[missingKey, failing]
-	slow      detect.Groups[netip.Addr, slowness]
+	questions int // to all resolvers
+	resolvers detect.Groups[netip.Addr, resolver]
+	errors    detect.Groups[errorKey, failures]
+	missing   detect.Groups[netip.Addr, missing] // by client
+	exists    map[string]netip.Addr              // names with an answer, and who gave it
+	cuts      []cut
+	leases    detect.Groups[netip.Addr, lease] // by client
+	streams   map[stream]attempt               // TCP connections to port 53
 }
 
-type errorKey struct {
-	server netip.Addr
-	rcode  dns.RCode
-}
+// resolver is how one server was seen to behave.
+type resolver struct {
+	clients   []netip.Addr
+	protocol  string
+	questions int
+	answered  int
 
-type missingKey struct {
-	client netip.Addr
-	name   string
-	typ    dns.Type
-}
+	silence   detect.Tally // questions without an answer
+	queries   int          // packets of these
+	open      int          // and of questions that the end of the capture left open
+	name      string       // of one of them
+	typ       dns.Type
+	sameName  bool // all of them ask for it
+	onRetry   detect.Tally
+	lookups   int // that involved it
+	lost      int // and never came to an answer
+	fallbacks fallbacks
+	icmp      icmpError
+	unreached int // ICMP errors
 
-type slowness struct {
-	detect.Tally
-	worst time.Duration
-	name  string
+	latencies []time.Duration // of the first answers that no retry preceded
+	late      []late
 }
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p}
-	return detect.Hooks{Transaction: s.transaction, Lookup: s.lookup, End: s.end}
+	s := &state{pass: p, exists: map[string]netip.Addr{}, streams: map[stream]attempt{}}
+	return detect.Hooks{
+		Transaction: s.transaction, Lookup: s.lookup, Lease: s.lease, ICMP: s.icmp, Connection: s.connection, End: s.end,
+	}
+}
+
+func (s *state) resolver(server netip.Addr) *resolver {
+	r := s.resolvers.At(server)
+	if r != nil && r.protocol == "" {
+		r.protocol = "udp"
+	}
+	return r
+}
+
+func (r *resolver) asks(client netip.Addr) bool {
+	for _, c := range r.clients {
+		if c == client {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *state) transaction(t *dns.Transaction) {
-	server := t.Server.Addr()
-	if !t.Answered && !t.Undecided {
-		if f := s.silent.At(server); f != nil {
-			f.Add(t.First, t.QueryFrames...)
-			f.client, f.name = t.Client.Addr(), t.Name
-		}
+	s.questions++
+	r := s.resolver(t.Server.Addr())
+	if r == nil {
+		return
 	}
-	if t.Answered && t.Latency() > dns.Slow {
-		if f := s.slow.At(server); f != nil {
-			f.Add(t.First, t.QueryFrames[0], t.AnswerFrame)
-			if t.Latency() > f.worst {
-				f.worst, f.name = t.Latency(), t.Name
-			}
-		}
+	if r.questions++; r.questions == 1 && t.TCP {
+		r.protocol = "tcp"
 	}
+	if len(r.clients) < maxClients && !r.asks(t.Client.Addr()) {
+		r.clients = append(r.clients, t.Client.Addr())
+	}
+	switch {
+	case t.Answered:
+		r.answered++
+		r.latency(t)
+	case !t.Undecided || t.Unreachable != 0:
+		r.silent(t.Name, t.Type)
+		r.queries += t.Queries
+		r.silence.Add(t.First, append(t.QueryFrames, t.Unreachable)...)
+		r.silence.Last = max(r.silence.Last, t.Last)
+	default:
+		r.open += t.Queries
+	}
+}
+
+// silent notes what a question was about that got no answer.
+func (r *resolver) silent(name string, typ dns.Type) {
+	if r.silence.Count == 0 {
+		r.name, r.typ, r.sameName = name, typ, true
+	}
+	r.sameName = r.sameName && name == r.name
 }
 
 func (s *state) lookup(l *dns.Lookup) {
-	if failed, good, ok := l.Fallback(); ok {
-		if f := s.fallbacks.At(failed.Server.Addr()); f != nil {
-			f.Add(failed.Asked, failed.Frame, good.Frame, good.Reply)
-			f.client, f.good = l.Client, good.Server
-			if len(f.delays) < 1024 {
-				f.delays = append(f.delays, good.Answer.Sub(failed.Asked))
-			}
-		}
-		return
-	}
+	good := answerOf(l)
+	decided := true
 	for i := range l.Tries {
 		t := &l.Tries[i]
-		switch {
-		case t.Answered && t.Failed():
-			if f := s.errors.At(errorKey{t.Server.Addr(), t.RCode}); f != nil {
-				f.Add(t.Asked, t.Frame, t.Reply)
-				f.name, f.client, f.rcode = l.Name, l.Client, t.RCode
-			}
-		case t.Answered && t.RCode == dns.NameError && !l.SearchSuffix:
-			if f := s.missing.At(missingKey{l.Client, l.Name, l.Type}); f != nil {
-				f.Add(t.Asked, t.Frame, t.Reply)
+		decided = decided && (t.Answered || !t.Undecided)
+		if r := s.resolver(t.Server.Addr()); r != nil && firstTryOf(l, i) {
+			r.lookups++
+		}
+		// Whoever asks another one and gets its answer has given up on this
+		// one, even if the capture ends soon after.
+		if t.Undecided && !t.Answered && t.Unreachable == 0 && gaveUp(t, good) {
+			if r := s.resolver(t.Server.Addr()); r != nil {
+				r.silent(l.Name, l.Type)
+				r.queries += t.Queries
+				r.silence.Add(t.Asked, t.Frame)
 			}
 		}
 	}
+	if good == nil && decided {
+		for i := range l.Tries {
+			if r := s.resolver(l.Tries[i].Server.Addr()); r != nil && !l.Tries[i].Answered && firstTryOf(l, i) {
+				r.lost++
+			}
+		}
+	}
+	s.fellBack(l, good)
+	s.answers(l, good)
 }
+
+// firstTryOf reports whether no earlier try of the lookup asked this server.
+func firstTryOf(l *dns.Lookup, i int) bool {
+	for _, t := range l.Tries[:i] {
+		if t.Server.Addr() == l.Tries[i].Server.Addr() {
+			return false
+		}
+	}
+	return true
+}
+
+// answerOf returns the answer that came first: a name that does not exist is
+// one, an error is none.
+func answerOf(l *dns.Lookup) *dns.Try {
+	var good *dns.Try
+	for i := range l.Tries {
+		t := &l.Tries[i]
+		if usable(t) && (good == nil || t.Answer < good.Answer) {
+			good = t
+		}
+	}
+	return good
+}
+
+func usable(t *dns.Try) bool {
+	return t.Answered && (t.RCode == dns.NoError || t.RCode == dns.NameError)
+}
+
+// An icmpError is the last one that quoted a question to a resolver.
+type icmpError struct {
+	typ, code uint8
+	from      netip.Addr
+}
+
+func (s *state) icmp(p *packet.Packet) {
+	m := &p.ICMP
+	v4 := p.Protocol == packet.ProtocolICMP && m.Type == 3 && m.Code != 4
+	if !v4 && (p.Protocol != packet.ProtocolICMPv6 || m.Type != 1) {
+		return
+	}
+	if m.Quoted && m.QuotedProtocol == packet.ProtocolUDP && m.QuotedDstPort == 53 {
+		if r := s.resolver(m.QuotedDst); r != nil {
+			r.unreached++
+			r.icmp = icmpError{m.Type, m.Code, p.Src}
+		}
+	}
+}
+
+// prohibited reports whether the sender is a filter that says so (RFC 1812,
+// 5.2.7.1; RFC 4443, 3.1).
+func (e icmpError) prohibited() bool {
+	if e.typ == 3 {
+		return e.code == 9 || e.code == 10 || e.code == 13
+	}
+	return e.typ == 1 && (e.code == 1 || e.code == 5 || e.code == 6)
+}
+
+// closed reports whether the host itself says that nobody listens.
+func (e icmpError) closed() bool { return e.typ == 3 && e.code == 3 || e.typ == 1 && e.code == 4 }
 
 func (s *state) end(sum *detect.Summary) {
-	dead := map[netip.Addr]dns.Resolver{}
-	for _, r := range sum.Resolvers {
-		if r.Dead() {
-			dead[r.Server] = r
-		}
+	for server, r := range s.resolvers.All {
+		s.reportSilence(server, r)
+		s.reportFallback(server, r)
+		s.reportSlow(server, r)
 	}
-	for server, f := range s.silent.All {
-		flow := &finding.Flow{Protocol: "udp", Client: host(f.client), Server: finding.Endpoint{AddrPort: netip.AddrPortFrom(server, 53)}}
-		r, gone := dead[server]
-		if !gone {
-			s.pass.Report(f.Into(finding.Finding{
-				Kind: "dns.timeout", Severity: finding.Medium, Confidence: 0.8, Culprit: finding.Resolver, Flow: flow,
-				Summary: fmt.Sprintf("The resolver %s left %d of the questions of %s unanswered, the last one for %s; it answers others.", server, f.Count, f.client, f.name),
-				Detail:  map[string]any{"resolver": server.String(), "unanswered": f.Count, "name": f.name},
-			}))
-			continue
-		}
-		summary := fmt.Sprintf("The resolver %s answered none of the %d questions that it was asked.", server, r.Asked)
-		if r.Unreachable > 0 {
-			summary = fmt.Sprintf("The resolver %s cannot be reached: ICMP errors quote the questions to it, and none of %d was answered.", server, r.Asked)
-		}
-		detail := map[string]any{"resolver": server.String(), "asked": r.Asked, "unanswered": r.Unanswered, "clients": r.Clients}
-		if b := s.fallbacks.At(server); b != nil && b.Count > 0 {
-			middle := median(b.delays)
-			summary += fmt.Sprintf(" Each lookup then falls back to %s, which answers; that costs %v.", b.good.Addr(), middle.Round(10*time.Millisecond))
-			detail["fallbackTo"], detail["delaySeconds"] = b.good.Addr().String(), seconds(middle)
-		}
-		s.pass.Report(f.Into(finding.Finding{
-			Kind: "dns.resolver-unreachable", Severity: finding.High, Confidence: 0.95, Culprit: finding.Resolver, Flow: flow,
-			Summary: summary, Detail: detail,
-		}))
-	}
-	for server, f := range s.fallbacks.All {
-		if f.Count == 0 {
-			continue
-		}
-		middle, worst := median(f.delays), slices.Max(f.delays)
-		s.pass.Report(f.Into(finding.Finding{
-			Kind: "dns.fallback", Severity: finding.Medium, Confidence: 0.9, Culprit: finding.Resolver,
-			Flow: &finding.Flow{Protocol: "udp", Client: host(f.client), Server: finding.Endpoint{AddrPort: netip.AddrPortFrom(server, 53)}},
-			Summary: fmt.Sprintf("%s asked %s first and fell back to %s, %d times; a name took %v then, %v at worst.",
-				f.client, server, f.good.Addr(), f.Count, middle.Round(10*time.Millisecond), worst.Round(10*time.Millisecond)),
-			Detail: map[string]any{"resolver": server.String(), "answeredBy": f.good.Addr().String(), "delaySeconds": seconds(middle), "worstSeconds": seconds(worst)},
-		}))
-	}
-	for k, f := range s.errors.All {
-		s.pass.Report(f.Into(finding.Finding{
-			Kind: "dns.failure", Severity: finding.High, Confidence: 0.9, Culprit: finding.Resolver,
-			Flow:    &finding.Flow{Protocol: "udp", Client: host(f.client), Server: finding.Endpoint{AddrPort: netip.AddrPortFrom(k.server, 53)}},
-			Summary: fmt.Sprintf("The resolver %s answered %d questions with %s, such as the one for %s.", k.server, f.Count, k.rcode, f.name),
-			Detail:  map[string]any{"resolver": k.server.String(), "rcode": k.rcode.String(), "name": f.name},
-		}))
-	}
-	for k, f := range s.missing.All {
-		if f.Count < 3 {
-			continue
-		}
-		s.pass.Report(f.Into(finding.Finding{
-			Kind: "dns.failure", Severity: finding.Medium, Confidence: 0.8, Culprit: finding.Client,
-			Flow:    &finding.Flow{Protocol: "udp", Client: host(k.client)},
-			Summary: fmt.Sprintf("%s keeps asking for %s (%s), which does not exist: %d times.", k.client, k.name, k.typ, f.Count),
-			Detail:  map[string]any{"rcode": "NXDOMAIN", "name": k.name},
-		}))
-	}
-	for server, f := range s.slow.All {
-		s.pass.Report(f.Into(finding.Finding{
-			Kind: "dns.slow", Severity: finding.Medium, Confidence: 0.85, Culprit: finding.Resolver,
-			Flow:    &finding.Flow{Protocol: "udp", Server: finding.Endpoint{AddrPort: netip.AddrPortFrom(server, 53)}},
-			Summary: fmt.Sprintf("The resolver %s was late %d times, %v at worst for %s.", server, f.Count, f.worst.Round(10*time.Millisecond), f.name),
-			Detail:  map[string]any{"resolver": server.String(), "worstSeconds": seconds(f.worst), "name": f.name},
-		}))
-	}
+	s.reportErrors()
+	s.reportMissing()
+	s.reportCuts(sum.Last)
 }
 
-func host(a netip.Addr) finding.Endpoint {
-	return finding.Endpoint{AddrPort: netip.AddrPortFrom(a, 0)}
-}
-
-func seconds(d time.Duration) float64 { return float64(d.Round(time.Millisecond)) / 1e9 }
-
-func median(all []time.Duration) time.Duration {
-	if len(all) == 0 {
-		return 0
+// about is the flow of a finding: with the client if there was only one.
+func (r *resolver) about(server netip.Addr) *finding.Flow {
+	f := &finding.Flow{Protocol: r.protocol, Server: finding.Endpoint{AddrPort: netip.AddrPortFrom(server, 53)}}
+	if len(r.clients) == 1 {
+		f.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(r.clients[0], 0)}
 	}
-	s := slices.Sorted(slices.Values(all))
-	return s[len(s)/2]
+	return f
 }
