@@ -23,11 +23,10 @@ stage: build ## the app as the Functions host wants it, in build/app
 	cp $(BIN) host.json policy.sample.yaml $(APP)/
 	for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir $$d && cp $$f $$d/; done
 
-run: build ## play an incident on this machine: alert, capture, findings
-	$(BIN) local --scenario partner-tls
+run: stage ## play an incident on this machine: alert, capture, findings
+	$(BIN) local --scenario partner-tls --app $(APP)
 
-test: ## all tests; installs what they need (npm packages)
-	test/install.sh
+test: ## all tests; they install the npm packages that they need
 	$(GO) vet ./...
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on -timeout 15m ./...
 
