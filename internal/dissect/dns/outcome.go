@@ -12,6 +12,7 @@ func (t *Table) asked(e *entry, frame int64, m *message) {
 	client, server := e.key.endpoints()
 	if r := t.resolverOf(server.Addr()); r != nil {
 		r.Asked++
+		r.Queries++
 		r.client(client.Addr())
 	} else {
 		t.dropped.Resolvers++
@@ -31,6 +32,9 @@ func (t *Table) asked(e *entry, frame int64, m *message) {
 
 // retried takes up another query of a transaction.
 func (t *Table) retried(e *entry, at pcap.Timestamp) {
+	if r := t.resolver[netip.AddrFrom16(e.key.server).Unmap()]; r != nil {
+		r.Queries++
+	}
 	if try := e.tryOf(); try != nil {
 		try.Queries++
 	}

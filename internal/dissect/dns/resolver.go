@@ -9,6 +9,7 @@ import (
 type Resolver struct {
 	Server     netip.Addr
 	Asked      int // transactions
+	Queries    int // packets: a transaction may take several
 	Answered   int
 	Unanswered int // not those undecided at the end of the capture
 	Undecided  int
@@ -25,7 +26,8 @@ type Resolver struct {
 }
 
 // Dead reports whether the server never answered although it was asked at
-// least three times, or an ICMP error says that it cannot be reached.
+// least three times, sent again or not, or an ICMP error says that it cannot
+// be reached.
 func (r *Resolver) Dead() bool {
-	return r.Answered == 0 && (r.Unanswered >= 3 || r.Unreachable > 0)
+	return r.Answered == 0 && (r.Unanswered > 0 && r.Queries >= 3 || r.Unreachable > 0)
 }

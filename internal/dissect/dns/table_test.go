@@ -298,6 +298,18 @@ func TestResolvers(t *testing.T) {
 	}
 }
 
+// One question that is asked again and again shows a dead server as well.
+func TestDeadAfterRetries(t *testing.T) {
+	k := newTalker(t, Limits{})
+	for i := range 3 {
+		k.ask(time.Duration(i)*time.Second, 4000, first, 1, "a.")
+	}
+	k.finish(20 * time.Second)
+	if r := k.table.Resolvers()[0]; !r.Dead() || r.Queries != 3 || r.Asked != 1 {
+		t.Errorf("%+v, want it dead after one question in three packets", r)
+	}
+}
+
 func TestUndecided(t *testing.T) {
 	k := newTalker(t, Limits{})
 	k.ask(0, 4000, first, 1, "a.")

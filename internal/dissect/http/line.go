@@ -112,11 +112,11 @@ func (l *line) canStart() bool {
 	if n := min(len(b), len(version)); string(b[:n]) == version[:n] {
 		return true
 	}
-	i := bytes.IndexByte(b, ' ')
-	if i < 0 {
+	method, _, found := bytes.Cut(b, []byte{' '})
+	if !found {
 		return len(b) <= maxMethod
 	}
-	_, ok := methods[string(b[:i])]
+	_, ok := methods[string(method)]
 	return ok
 }
 
