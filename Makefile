@@ -15,7 +15,7 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
 
 build: ## the program, as bin/pcapwarden
-	$(GO) build -trimpath -o $(BIN) ./handler
+	$(GO) build -trimpath -buildvcs=auto -o $(BIN) ./handler
 
 stage: build ## the app as the Functions host wants it, in build/app
 	rm -rf $(APP)
