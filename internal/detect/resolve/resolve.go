@@ -187,7 +187,6 @@ func (s *state) lookup(l *dns.Lookup) {
 		if t.Undecided && !t.Answered && t.Unreachable == 0 && gaveUp(t, good) {
 			if r := s.resolver(t.Server.Addr()); r != nil {
 				r.silent(l.Name, l.Type)
-				r.queries += t.Queries
 				r.silence.Add(t.Asked, t.Frame)
 			}
 		}

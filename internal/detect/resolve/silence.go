@@ -171,7 +171,7 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 	f := finding.Finding{
 		Kind: "dns.timeout", Severity: finding.Medium, Confidence: 0.8, Culprit: finding.Resolver, Flow: r.about(server),
 		Detail: map[string]any{
-			"resolver": server.String(), "clients": len(r.clients), "questions": r.questions, "unanswered": n, "queries": r.queries,
+			"resolver": server.String(), "clients": len(r.clients), "questions": r.questions, "unanswered": n, "queries": r.queries + r.open,
 			"onRetry": retried, "lost": r.lost, "lookups": r.lookups, "medianSeconds": seconds(typical),
 		},
 	}
@@ -181,7 +181,7 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 	switch {
 	case r.answered == 0:
 		f.Confidence = 0.6
-		f.Summary = fmt.Sprintf("The resolver %s did not answer %s (%s); it was asked nothing else.", server, several(n, "question"), several(r.queries, "query"))
+		f.Summary = fmt.Sprintf("The resolver %s did not answer %s (%s); it was asked nothing else.", server, several(n, "question"), several(r.queries+r.open, "query"))
 	case n == 0:
 		f.Summary = fmt.Sprintf("The resolver %s answered %s only when asked again: packets are lost, or it drops some.",
 			server, outOf(retried, r.questions, "question"))
@@ -191,7 +191,7 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 			f.Summary += fmt.Sprintf(", and answered %d more only when asked again", retried)
 		}
 		f.Summary += "."
-		if len(r.latencies) > 0 && typical < 100*time.Millisecond {
+		if len(r.latencies) > 0 && typical < notable && !slices.ContainsFunc(r.late, func(l late) bool { return l.took > dns.Slow }) {
 			f.Summary += fmt.Sprintf(" What it answers it answers fast (%v, median): questions are lost or dropped rather than late.", rounded(typical))
 		}
 	}
