@@ -65,25 +65,15 @@ func Write(w io.Writer, script string) error {
 		return err
 	}
 	b := &builder{flows: map[[2]netip.AddrPort]*flow{}}
-	number := 0
-	for line := range strings.Lines(script) {
-		number++
-		line, _, _ = strings.Cut(line, " #")
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' {
-			continue
-		}
+	return unroll(script, func(line string) error {
 		frame, err := b.packet(line)
 		if err != nil {
-			return fmt.Errorf("script line %d: %q: %w", number, line, err)
+			return err
 		}
 		b.frames = append(b.frames, frame)
 		at := pcap.Timestamp(Epoch.Add(b.now).UnixNano())
-		if err := out.WritePacket(at, len(frame), frame[:min(b.snap, len(frame))]); err != nil {
-			return err
-		}
-	}
-	return nil
+		return out.WritePacket(at, len(frame), frame[:min(b.snap, len(frame))])
+	})
 }
 
 type builder struct {
