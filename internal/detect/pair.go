@@ -44,10 +44,22 @@ type Case struct {
 
 // Note counts a connection.
 func (a *Case) Note(c *Connection, at pcap.Timestamp, packets ...int64) {
+	first := a.flow == nil
+	a.NoteBetween(c.ClientAddr(), c.ServerAddr(), at, packets...)
+	if first && c.TLS != nil && c.TLS.Hello != nil {
+		a.flow.SNI = c.TLS.Hello.SNI
+	}
+}
+
+// NoteBetween is Note for a connection that is gone, of which the ends are
+// known.
+func (a *Case) NoteBetween(client, server netip.AddrPort, at pcap.Timestamp, packets ...int64) {
 	if a.flow == nil {
-		a.flow, a.Clients, a.Services = c.Flow(), 1, 1
+		a.Clients, a.Services = 1, 1
+		a.flow = &finding.Flow{Protocol: "tcp", Client: finding.Endpoint{AddrPort: client}, Server: finding.Endpoint{AddrPort: server}}
 	} else {
-		a.flow.Client.AddrPort = common(a.flow.Client.AddrPort, c.ClientAddr())
+		a.flow.Client.AddrPort = common(a.flow.Client.AddrPort, client)
+		a.flow.Server.AddrPort = common(a.flow.Server.AddrPort, server)
 	}
 	a.Add(at, packets...)
 }

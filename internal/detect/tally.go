@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/finding"
@@ -105,6 +106,17 @@ func (g *Groups[K, V]) All(yield func(K, *V) bool) {
 			return
 		}
 	}
+}
+
+// Keep forgets the keys that keep does not want.
+func (g *Groups[K, V]) Keep(keep func(K, *V) bool) {
+	g.keys = slices.DeleteFunc(g.keys, func(k K) bool {
+		if keep(k, g.values[k]) {
+			return false
+		}
+		delete(g.values, k)
+		return true
+	})
 }
 
 // Len is how many keys there are.

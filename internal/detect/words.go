@@ -79,3 +79,6 @@ func Percent(part, of int) float64 {
 	}
 	return math.Round(1e4*float64(part)/float64(of)) / 100
 }
+
+// Tenths rounds what a finding's detail holds to one tenth.
+func Tenths(v float64) float64 { return math.Round(10*v) / 10 }

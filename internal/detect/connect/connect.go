@@ -1,39 +1,55 @@
-// Package connect detects connections that never came about.
+// Package connect knows connections that never came about: refused,
+// unanswered, half-open, and the many of a scan or a flood.
+//
+// Details: attempts (connections tried), synPackets, worked (connections of
+// the same parties that came about), clients and services (how many of each,
+// where more than one), and
+//
+//	tcp.connect-refused  otherMachine (what refused sits elsewhere than the server, by its TTL or its haste),
+//	                     stoppedAt (RFC 3339: it worked until then)
+//	tcp.connect-timeout  hostSeen (the host answered something else), reusedPorts (attempts from ports used a moment before)
+//	tcp.half-open        answerLost (the client asked again after the answer passed);
+//	                     of a flood: flood true, sources, perSecond, answered
+//	traffic.scan         type (horizontal, vertical), hosts, ports, refused, silent, open, perSecond
 package connect
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
-	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
+	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
-// Detector reports attempts that were refused, that went unanswered, and that
-// stayed half-open.
+// Detector reports attempts that failed.
 var Detector = &detect.Detector{
 	Name: "connect",
 	Reports: []detect.Reported{
 		{
 			Kind:      "tcp.connect-refused",
 			Means:     "A SYN was answered with a RST: nothing listens on the port, or a firewall rejects the connection in the host's name.",
-			Threshold: "one refused attempt; RST after SYN without SYN-ACK (Zeek's REJ)",
+			Threshold: "one refused attempt (Zeek's REJ); high if nothing else came about between the same parties, or nothing since then, medium from 10 % of the attempts or for a single one, else low",
 			Next:      "On the server, check whether the service runs and listens on this port and address; then who tells the client to use it.",
 		},
 		{
 			Kind:      "tcp.connect-timeout",
 			Means:     "SYNs went unanswered: they, or the answers, were dropped on the way, or the host is gone.",
-			Threshold: "no answer for 3 s or after a second SYN; hosts send the SYN again after 1 s (RFC 6298)",
+			Threshold: "no answer for 3 s or after a second SYN (hosts send it again after 1 s, RFC 6298); severity by the share of the attempts, as for refused ones. Attempts that an ICMP error answered are icmp.unreachable",
 			Next:      "Check the NSG and the effective routes of both ends for this flow, then any firewall in between; capture at the other end to see where the SYN is lost.",
 		},
 		{
 			Kind:      "tcp.half-open",
-			Means:     "A SYN-ACK was sent and never acknowledged: it was lost on the way, its route leads elsewhere, or the client only probed.",
-			Threshold: "SYN and SYN-ACK, no ACK for 3 s (Zeek's S1 without ACK)",
-			Next:      "Check the route back to the client; asymmetric routing through a stateful firewall looks like this.",
+			Means:     "A SYN-ACK was sent and never acknowledged: it was lost on the way, its route leads elsewhere, or the client never wanted to connect. Very many at once are a SYN flood, answered or not.",
+			Threshold: "SYN and SYN-ACK, no ACK for 3 s; a flood: at least 500 attempts that lead nowhere against one host, ten times as many as came about, from 100 addresses or at 100 a second",
+			Next:      "Check the route back to the client: asymmetric routing through a stateful firewall looks like this. Against a flood, see that SYN cookies are on, and turn to DDoS protection.",
+		},
+		{
+			Kind:      "traffic.scan",
+			Means:     "One machine tries many hosts on a port, or many ports of a host, and mostly fails: it looks for something that listens.",
+			Threshold: "failed attempts within 5 minutes: 25 hosts on one port, or 15 ports of one host (as Zeek's scan policy), or 10 ports of one host within a second",
+			Next:      "Find out who runs the scanning machine: a known vulnerability scanner belongs on the list of exceptions, anything else is for security operations. See which of its attempts were answered.",
 		},
 	},
 	Start: start,
@@ -43,156 +59,191 @@ var Detector = &detect.Detector{
 // first two tries of a host lie within it.
 const patience = 3 * time.Second
 
-type pair struct {
-	client netip.Addr
-	server netip.AddrPort
+// maxKept bounds what is kept of each sort beside the cases.
+const maxKept = 65536
+
+// An attempt is a connection that did not come about.
+type attempt struct {
+	client, server netip.AddrPort
+	syns           int
+	first, last    flow.Moment
+	answered       bool // by a SYN-ACK
+	again          bool // the client sent its SYN again after the SYN-ACK
+	reused         bool // from a port that was used a moment before
 }
 
-type attempts struct {
-	detect.Tally
-	flow      *finding.Flow
-	syns      int
-	otherHops int // RSTs that came over another number of hops than the server's packets
-	closed    int // RSTs as a closed port sends them
+func (a *attempt) pair() detect.Pair { return detect.Pair{Client: a.client.Addr(), Server: a.server} }
+
+// A host is what is known of a machine that answered.
+type host struct {
+	ttl    uint8
+	answer time.Duration // the shortest time from SYN to SYN-ACK
+}
+
+// success is the connections of a pair that came about.
+type success struct {
+	count       int
+	first, last pcap.Timestamp
 }
 
 type state struct {
 	pass     *detect.Pass
-	refused  detect.Groups[pair, attempts]
-	silent   detect.Groups[pair, attempts]
-	halfOpen detect.Groups[pair, attempts]
-	worked   map[pair]int // connections that came about, where any failed
-	waiting  []waiting    // to be judged when the end of the capture is known
-}
+	refused  detect.Groups[detect.Pair, attempts]
+	silent   detect.Groups[detect.Pair, attempts]
+	halfOpen detect.Groups[detect.Pair, attempts]
+	sources  detect.Groups[netip.Addr, source]
+	targets  detect.Groups[netip.Addr, target]
+	nowhere  target // attempts against targets beyond the bound
 
-type waiting struct {
-	pair     pair
-	flow     *finding.Flow
-	syns     int
-	first    flow.Moment
-	last     flow.Moment
-	answered bool
+	worked   map[detect.Pair]success
+	hosts    map[netip.Addr]host
+	rejected map[detect.Pair]bool // an ICMP error answered
+	waiting  []attempt            // to be judged when the end of the capture is known
+	targeted int                  // targets of all sources that are told apart
+	knocking int                  // sources of all targets
 }
-
-// maxWaiting bounds what is kept until the end of the capture is known.
-const maxWaiting = 65536
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, worked: map[pair]int{}}
-	return detect.Hooks{Connection: s.connection, End: s.end}
+	s := &state{pass: p, worked: map[detect.Pair]success{}, hosts: map[netip.Addr]host{}, rejected: map[detect.Pair]bool{}}
+	return detect.Hooks{Connection: s.connection, ICMP: s.icmp, End: s.end}
+}
+
+// icmp remembers which SYNs an error answered.
+func (s *state) icmp(p *packet.Packet) {
+	m := &p.ICMP
+	if !m.Quoted || m.QuotedProtocol != packet.ProtocolTCP || len(s.rejected) >= maxKept {
+		return
+	}
+	hard := p.Protocol == packet.ProtocolICMP && (m.Type == 3 && m.Code != 4 || m.Type == 11) || p.Protocol == packet.ProtocolICMPv6 && (m.Type == 1 || m.Type == 3)
+	if hard {
+		s.rejected[detect.Pair{Client: m.QuotedSrc, Server: netip.AddrPortFrom(m.QuotedDst, m.QuotedDstPort)}] = true
+	}
 }
 
 func (s *state) connection(c *detect.Connection) {
+	s.learn(c)
 	if !c.FirstSYN.Seen() {
 		return
 	}
-	key := pair{c.ClientAddr().Addr(), c.ServerAddr()}
+	k := c.Pair()
+	if k.Platform() {
+		return
+	}
+	a := attempt{
+		client: c.ClientAddr(), server: c.ServerAddr(), syns: int(c.Client().SYNs), first: c.FirstSYN, last: c.Last,
+		answered: c.SYNACK.Seen(), again: c.SYNACK.Seen() && c.LastSYN.Frame > c.SYNACK.Frame, reused: c.ReusedPorts,
+	}
+	rst := c.RST()
 	switch {
-	case c.Established() || c.Completeness.Has(flow.SawPayload):
-		if len(s.worked) < maxWaiting {
-			s.worked[key]++
+	case c.Established() || c.Unseen(c.ClientSide.Other()) || c.SYNACK.Seen() && c.Completeness.Has(flow.SawPayload):
+		s.success(c)
+	case rst.Seen() && rst.Phase == flow.AfterSYN && rst.From != c.ClientSide:
+		s.refuse(c, &a)
+	case rst.Seen() && rst.From == c.ClientSide:
+		// The client took its SYN back: a scanner that knows enough, or one
+		// that tried two addresses at once. A connection that a stateful
+		// device disowns looks like this too: that is a reset.
+		if src := s.sources.At(k.Client); src != nil && c.SYNACK.Seen() {
+			src.open++
 		}
-	case c.RST().Seen() && c.RST().Phase == flow.AfterSYN && c.RST().From != c.ClientSide:
-		a := s.refused.At(key)
-		if a == nil {
-			return
-		}
-		a.Add(c.FirstSYN.Time, c.FirstSYN.Frame, c.RST().Frame)
-		a.flow, a.syns = c.Flow(), a.syns+int(c.Client().SYNs)
-		if c.RST().TTLDiffers() {
-			a.otherHops++
-		}
-		if c.RST().ClosedPort() {
-			a.closed++
-		}
-	case c.RST().Seen():
-		// The client took its own SYN back: a scanner, or happy eyeballs.
-	default:
-		if len(s.waiting) < maxWaiting {
-			s.waiting = append(s.waiting, waiting{key, c.Flow(), int(c.Client().SYNs), c.FirstSYN, c.Last, c.SYNACK.Seen()})
-		}
+	case c.Reason != flow.CaptureEnded:
+		s.unanswered(&a)
+	case len(s.waiting) < maxKept:
+		s.waiting = append(s.waiting, a)
+	}
+}
+
+// learn keeps how far away the hosts are that answer.
+func (s *state) learn(c *detect.Connection) {
+	server := c.Server()
+	h, known := s.hosts[c.ServerAddr().Addr()]
+	if server.Packets == 0 || server.TTL == 0 || !known && len(s.hosts) >= maxKept {
+		return
+	}
+	h.ttl = server.TTL
+	if d := c.Latency().ServerPart; d > 0 && (h.answer == 0 || d < h.answer) {
+		h.answer = d
+	}
+	s.hosts[c.ServerAddr().Addr()] = h
+}
+
+func (s *state) success(c *detect.Connection) {
+	k := c.Pair()
+	w, known := s.worked[k]
+	if !known && len(s.worked) >= maxKept {
+		return
+	}
+	if w.count == 0 || c.FirstSYN.Time < w.first {
+		w.first = c.FirstSYN.Time
+	}
+	w.last = max(w.last, c.FirstSYN.Time)
+	w.count++
+	s.worked[k] = w
+}
+
+func (s *state) refuse(c *detect.Connection, a *attempt) {
+	if s.scans(a, true) {
+		return
+	}
+	group := s.refused.At(a.pair())
+	if group == nil {
+		return
+	}
+	group.add(a, c.RST().Frame)
+	asked := c.LastSYN
+	if asked.Frame > c.RST().Frame {
+		asked = c.FirstSYN // it was asked again after the first RST
+	}
+	group.resets = append(group.resets, answer{c.RST().TTL, c.RST().Since(asked)})
+	group.resets = group.resets[max(0, len(group.resets)-16):]
+	if c.RST().TTLDiffers() {
+		group.foreign++
+	}
+}
+
+// unanswered places an attempt that nobody answered, or whose answer nobody
+// acknowledged.
+func (s *state) unanswered(a *attempt) {
+	if s.rejected[a.pair()] {
+		return
+	}
+	if scanned, flooded := s.scans(a, false), s.floods(a); scanned || flooded {
+		return
+	}
+	group := &s.silent
+	if a.answered {
+		group = &s.halfOpen
+	}
+	if g := group.At(a.pair()); g != nil {
+		g.add(a, a.last.Frame)
+		g.Last = max(g.Last, a.last.Time)
 	}
 }
 
 func (s *state) end(sum *detect.Summary) {
-	for _, w := range s.waiting {
-		if sum.Last.Sub(w.first.Time) < patience && w.syns < 2 {
-			continue // the capture ended too early to say
+	for i := range s.waiting {
+		a := &s.waiting[i]
+		if sum.Last.Sub(a.first.Time) < patience && a.syns < 2 {
+			s.scans(a, false) // the capture ended too early to say more
+			continue
 		}
-		group := &s.silent
-		if w.answered {
-			group = &s.halfOpen
-		}
-		if a := group.At(w.pair); a != nil {
-			a.Add(w.first.Time, w.first.Frame, w.last.Frame)
-			a.Last = max(a.Last, w.last.Time)
-			a.flow, a.syns = w.flow, a.syns+w.syns
-		}
+		s.unanswered(a)
 	}
-	for k, a := range s.refused.All {
-		s.pass.Report(a.Into(s.refusal(k, a)))
+	scanners := s.reportScans()
+	flooded := s.reportFloods(scanners)
+	for _, g := range []*detect.Groups[detect.Pair, attempts]{&s.refused, &s.silent, &s.halfOpen} {
+		g.Keep(func(k detect.Pair, a *attempts) bool {
+			a.success = s.worked[k]
+			return !scanners[k.Client] && (!flooded[k.Server.Addr()] || g == &s.refused)
+		})
 	}
-	for k, a := range s.silent.All {
-		s.pass.Report(a.Into(s.silence(k, a)))
+	for _, a := range detect.Gather(&s.refused) {
+		s.reportRefused(a)
 	}
-	for k, a := range s.halfOpen.All {
-		s.pass.Report(a.Into(finding.Finding{
-			Kind: "tcp.half-open", Severity: finding.Medium, Confidence: 0.7, Culprit: finding.Network, Flow: flowOf(k, a),
-			Summary: fmt.Sprintf("%s answered %s from %s, and the answer was never acknowledged.", k.server, times(a.Count, "connection attempt"), k.client),
-			Detail:  map[string]any{"attempts": a.Count, "synPackets": a.syns},
-		}))
+	for _, a := range detect.Gather(&s.silent) {
+		s.reportSilent(a)
 	}
-}
-
-func (s *state) refusal(k pair, a *attempts) finding.Finding {
-	f := finding.Finding{
-		Kind: "tcp.connect-refused", Severity: finding.High, Confidence: 0.95, Culprit: finding.Server, Flow: flowOf(k, a),
-		Summary: fmt.Sprintf("%s refused %s from %s: nothing listens on port %d there.", k.server, times(a.Count, "connection attempt"), k.client, k.server.Port()),
-		Detail:  map[string]any{"attempts": a.Count, "synPackets": a.syns, "worked": s.worked[k]},
+	for _, a := range detect.Gather(&s.halfOpen) {
+		s.reportHalfOpen(a)
 	}
-	switch {
-	case a.otherHops > 0:
-		f.Culprit, f.Confidence = finding.Middlebox, 0.8
-		f.Summary = fmt.Sprintf("%s from %s to %s were refused by something on the way: the RST travelled another number of hops than the server's packets.",
-			times(a.Count, "connection attempt"), k.client, k.server)
-	case s.worked[k] > 0:
-		f.Severity, f.Confidence = finding.Medium, 0.8
-	}
-	return f
-}
-
-func (s *state) silence(k pair, a *attempts) finding.Finding {
-	f := finding.Finding{
-		Kind: "tcp.connect-timeout", Severity: finding.High, Confidence: 0.85, Culprit: finding.Firewall, Flow: flowOf(k, a),
-		Summary: fmt.Sprintf("%s from %s to %s got no answer at all, in %d SYNs over %v.",
-			times(a.Count, "connection attempt"), k.client, k.server, a.syns, span(a.Tally)),
-		Detail: map[string]any{"attempts": a.Count, "synPackets": a.syns, "worked": s.worked[k]},
-	}
-	if s.pass.IsVantage(k.server.Addr()) {
-		f.Culprit = finding.Server
-		f.Summary += " The SYNs reached the machine that was captured on, which did not answer."
-	}
-	if s.worked[k] > 0 {
-		f.Severity, f.Confidence = finding.Medium, 0.7
-	}
-	return f
-}
-
-func flowOf(k pair, a *attempts) *finding.Flow {
-	f := *a.flow
-	if a.Count > 1 {
-		f.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(k.client, 0)}
-	}
-	return &f
-}
-
-func times(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func span(t detect.Tally) time.Duration {
-	return pcap.Timestamp(t.Last).Sub(t.First).Round(100 * time.Millisecond)
 }

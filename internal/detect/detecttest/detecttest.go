@@ -10,6 +10,9 @@
 //	0.0 10.0.0.4:8883 > 10.0.0.9:40001 RST-ACK
 //	want tcp.connect-refused high server count=1 packets=1,2 "nothing listens on port 8883"
 //
+// A file may hold several stories, each with a line "story NAME" in front; what
+// stands before the first one is read in front of each.
+//
 // Known of the capture: "vantage ADDRESS...", "filtered", "time-limit 5m",
 // "byte-limit 1000000", "window FROM TO" (seconds from the start), "outbound
 // PREFIX...", "resolvers ADDRESS...". A want names kind, severity and culprit,
@@ -52,9 +55,33 @@ func Run(t *testing.T, d *detect.Detector) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			Check(t, d, string(text))
+			head, stories := split(string(text))
+			if len(stories) == 0 {
+				Check(t, d, head)
+			}
+			for _, s := range stories {
+				t.Run(s.name, func(t *testing.T) { Check(t, d, head+s.text) })
+			}
 		})
 	}
+}
+
+type story struct{ name, text string }
+
+// split cuts a file into its stories.
+func split(text string) (head string, stories []story) {
+	for line := range strings.Lines(text) {
+		name, begins := strings.CutPrefix(line, "story ")
+		switch {
+		case begins:
+			stories = append(stories, story{name: strings.TrimSpace(name)})
+		case len(stories) == 0:
+			head += line
+		default:
+			stories[len(stories)-1].text += line
+		}
+	}
+	return head, stories
 }
 
 // Check checks the detector against one story.
