@@ -173,7 +173,7 @@ type Run struct {
 
 // Start begins a run. The detectors are valid: see [Validate].
 func Start(c Context, detectors []*Detector) *Run {
-	r := &Run{}
+	r := &Run{Findings: []finding.Finding{}}
 	for _, d := range detectors {
 		r.hooks = append(r.hooks, d.Start(&Pass{Context: c, detector: d, run: r}))
 	}
