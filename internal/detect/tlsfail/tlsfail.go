@@ -1,16 +1,40 @@
-// Package tlsfail detects TLS handshakes that did not come to an end.
+// Package tlsfail detects TLS handshakes that did not come to an end, and says
+// who ended them and what that side disliked, as far as packets can tell.
+//
+// Details, present where they are known:
+//
+//	stage            how far it came: client-hello, hello-retry, server-hello,
+//	                 certificate, client-key, server-flight, established
+//	by               client or server: who refused, closed, or kept silent
+//	version, offered the version that was agreed on, and the best that was offered
+//	alert, description, encrypted, inferred
+//	                 of the alert: name and number in the clear; hidden otherwise
+//	ended            RST, FIN or close_notify
+//	reason           version, parameters, certificate, client-certificate, name,
+//	                 protocol (ALPN), not-tls, internal, integrity, mtu; else absent
+//	certificate, certificateIssuer, certificateUntil
+//	                 of the server's certificate, TLS 1.2 and below
+//	clientCertificateAsked, clientCertificateSent
+//	worked           handshakes with the same server that came to their end
+//	workedForClient  of these, the same client's
+//	startTLS         the connection began in the clear
+//	rstTTL, usualTTL of the RST, and of the packets of the side it claims to be from
+//	waitedSeconds    how long nothing came
+//	stalledBytes     size of the segment that was sent again and again
+//	quic             it was QUIC
 package tlsfail
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/dissect/quic"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
 // Detector reports alerts, resets and silences during the handshake.
@@ -19,53 +43,82 @@ var Detector = &detect.Detector{
 	Reports: []detect.Reported{
 		{
 			Kind:      "tls.alert",
-			Means:     "One side ended the TLS handshake with an alert, which names the reason.",
-			Threshold: "one fatal alert other than close_notify and user_canceled, before application data (RFC 8446, 6.2)",
-			Next:      "Compare what the client offers (versions, names, trust store) with what the server is set up for; the alert says which of these.",
+			Means:     "One side ended the TLS handshake with an alert, which names the reason. The side that sent it is the one that refused. TLS 1.3 hides alerts after the ServerHello: a record of an alert's size right before the end is taken for one.",
+			Threshold: "one fatal alert other than close_notify and user_canceled (RFC 8446, 6); warnings count if the connection ends with them, unrecognized_name (112) never",
+			Next:      "Compare what the client offers (versions, cipher suites, name, trust store) with what the server is set up for; the alert says which of these. The log of the side that sent it says more.",
 		},
 		{
 			Kind:      "tls.handshake-reset",
-			Means:     "One side dropped the connection during the TLS handshake without an alert.",
-			Threshold: "one RST or FIN between the ClientHello and application data",
-			Next:      "Ask the side that dropped it for its TLS log: a certificate policy, an unknown name (SNI) or an inspecting firewall are the usual reasons.",
+			Means:     "One side dropped the connection during the TLS handshake without saying why.",
+			Threshold: "one RST or FIN between the ClientHello and the end of the handshake",
+			Next:      "Ask the side that dropped it for its TLS log. Right after the certificate: a certificate policy or an inspecting appliance. Right after the ClientHello: a filter on the name (SNI) or a server that does not know it.",
 		},
 		{
 			Kind:      "tls.handshake-timeout",
 			Means:     "The handshake began and then nothing came.",
-			Threshold: "no answer to a handshake message for 5 s, with the connection still open",
-			Next:      "Check the path MTU (the certificate is the first large message) and the load of the silent side.",
+			Threshold: "no next step for 5 s (Zeek's timer for attempts), and the connection still open or closed by the side that waited",
+			Next:      "Check the path MTU first: the certificate, and a ClientHello with post-quantum keys, are the first large messages. Then the load of the silent side, and a firewall that inspects TLS.",
 		},
 	},
 	Start: start,
 }
 
+// patience is how long a side may think.
 const patience = 5 * time.Second
 
+const maxServers = 4096
+
+// key is what makes two failures the same.
 type key struct {
-	client netip.Addr
-	server netip.AddrPort
-	kind   finding.Kind
-	by     stream.Side
-	stage  tls.Stage
-	alert  tls.AlertDescription
+	kind    finding.Kind
+	client  netip.Addr
+	server  netip.AddrPort
+	by      stream.Side
+	stage   tls.Stage
+	alert   tls.AlertDescription
+	hidden  bool // the alert's description is not known
+	ended   string
+	reason  string
+	foreign bool // the RST is not from who it claims to be from
 }
 
 type failures struct {
 	detect.Tally
 	flow   *finding.Flow
 	detail map[string]any
-	bySelf bool
+	words  string // what the refusing side disliked
+	next   string
+	waited time.Duration
+}
+
+type pair struct {
+	client netip.Addr
+	server netip.AddrPort
 }
 
 type state struct {
 	pass   *detect.Pass
 	failed detect.Groups[key, failures]
-	worked map[netip.AddrPort]int // handshakes that came to an end, by server
+	worked map[netip.AddrPort]int // handshakes that came to their end, by server
+	pairs  map[pair]int           // the same, by client and server
+	open   []unfinished
+	quic   detect.Groups[pair, unanswered]
 }
 
+// unfinished is a handshake that was under way when the capture ended.
+type unfinished struct {
+	key     key
+	failure failures
+	since   pcap.Timestamp
+	frames  []int64
+}
+
+// maxOpen bounds the handshakes that are judged when the end is known.
+const maxOpen = 1024
+
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, worked: map[netip.AddrPort]int{}}
-	return detect.Hooks{Connection: s.connection, End: s.end}
+	s := &state{pass: p, worked: map[netip.AddrPort]int{}, pairs: map[pair]int{}}
+	return detect.Hooks{Connection: s.connection, QUIC: s.datagrams, End: s.end}
 }
 
 func (s *state) connection(c *detect.Connection) {
@@ -73,162 +126,83 @@ func (s *state) connection(c *detect.Connection) {
 	if t == nil || t.Hello == nil {
 		return
 	}
-	stage := t.Stage()
-	k := key{client: c.ClientAddr().Addr(), server: c.ServerAddr(), stage: stage}
-	last := lastMessage(t)
-	if a, ok := t.Failure(); ok {
-		k.kind, k.by, k.alert = "tls.alert", a.From, a.Description
-		if a.Encrypted {
-			k.alert = 0
-		}
-		if f := s.at(k, c, t); f != nil {
-			f.Add(c.First.Time, last, a.Frame)
-			f.detail["encrypted"] = a.Encrypted
-			if !a.Encrypted {
-				f.detail["alert"] = a.Description.String()
-				f.detail["description"] = int(a.Description)
-			}
-		}
+	k := key{client: c.ClientAddr().Addr(), server: c.ServerAddr(), stage: t.Stage()}
+	h := handshake{c, t}
+	if a, ok := h.refusal(); ok {
+		k.kind, k.by, k.alert, k.hidden = "tls.alert", a.From, a.Description, a.Encrypted
+		reason := h.objection(a)
+		k.reason = reason.class
+		s.add(k, h, reason, a.Time, h.lastMessage(), a.Frame)
 		return
 	}
-	if stage == tls.StageEstablished {
-		if len(s.worked) < 4096 {
-			s.worked[c.ServerAddr()]++
-		}
-		return
-	}
+	over, by, how := h.ending()
 	switch {
-	case c.RST().Seen() || c.Closed():
-		k.kind, k.by = "tls.handshake-reset", closer(c)
-		end := c.RST().Frame
-		if end == 0 {
-			end = c.Last.Frame
+	case k.stage == tls.StageEstablished && !h.droppedByServer(over, by):
+		if _, known := s.worked[k.server]; known || len(s.worked) < maxServers {
+			s.worked[k.server]++
+			s.pairs[pair{k.client, k.server}]++
 		}
-		if f := s.at(k, c, t); f != nil {
-			f.Add(c.First.Time, last, end)
-			f.detail["ended"] = "FIN"
-			if c.RST().Seen() {
-				f.detail["ended"] = "RST"
-			}
-		}
-	case c.Reason == flow.CaptureEnded && len(t.Messages) > 0:
-		k.kind, k.by = "tls.handshake-timeout", t.Messages[len(t.Messages)-1].From.Peer()
-		if f := s.at(k, c, t); f != nil {
-			f.Add(t.Messages[len(t.Messages)-1].Time, last)
-		}
+	case c.OneWay() || t.Incomplete && !h.notTLS() || len(t.Messages) == 0:
+		// Whatever is missing here may have been sent.
+	case over.Seen() && by != h.next() && over.Time.Sub(h.lastAt()) >= patience:
+		k.kind, k.by = "tls.handshake-timeout", h.next()
+		s.late(k, h, over.Time.Sub(h.lastAt()), over.Frame)
+	case over.Seen():
+		k.kind, k.by, k.ended = "tls.handshake-reset", by, how
+		reason := h.silentObjection(by)
+		k.reason = reason.class
+		k.foreign = how == "RST" && foreign(c.RST())
+		s.add(k, h, reason, over.Time, h.lastMessage(), over.Frame)
+	case c.Reason != flow.Evicted && !c.Midstream() && len(s.open) < maxOpen:
+		k.kind, k.by = "tls.handshake-timeout", h.next()
+		reason := h.stalled(k.by)
+		k.reason = reason.class
+		s.open = append(s.open, unfinished{k, h.describe(k, reason), h.lastAt(), []int64{h.lastMessage(), c.Last.Frame}})
 	}
 }
 
-func (s *state) at(k key, c *detect.Connection, t *tls.Session) *failures {
+// add counts a failure.
+func (s *state) add(k key, h handshake, o objection, at pcap.Timestamp, frames ...int64) *failures {
 	f := s.failed.At(k)
-	if f != nil && f.flow == nil {
-		f.flow = c.Flow()
-		f.detail = map[string]any{"stage": k.stage.String(), "version": t.Version().String()}
-		if len(t.Certificates) > 0 {
-			f.detail["certificate"] = t.Certificates[0].Subject
-			f.detail["certificateUntil"] = t.Certificates[0].NotAfter.UTC().Format(time.RFC3339)
-		}
+	if f == nil {
+		return nil
 	}
+	if f.flow == nil {
+		*f = h.describe(k, o)
+	}
+	f.Add(h.c.First.Time, frames...)
+	f.Last = max(f.Last, at)
 	return f
 }
 
-// lastMessage is the frame of the last handshake message that was seen.
-func lastMessage(t *tls.Session) int64 {
-	if len(t.Messages) == 0 {
-		return 0
+// late counts a side that kept silent until the other one gave up.
+func (s *state) late(k key, h handshake, waited time.Duration, end int64) {
+	reason := h.stalled(k.by)
+	k.reason = reason.class
+	if f := s.add(k, h, reason, h.c.Last.Time, h.lastMessage(), end); f != nil {
+		f.waited = max(f.waited, waited)
 	}
-	// The server sends its certificate, and more, in one go; the certificate
-	// is what the other side judged.
-	for i := len(t.Messages) - 1; i >= 0; i-- {
-		if t.Messages[i].Type == tls.CertificateType {
-			return t.Messages[i].Frame
-		}
-	}
-	return t.Messages[len(t.Messages)-1].Frame
 }
 
-// closer says who ended the connection first.
-func closer(c *detect.Connection) stream.Side {
-	client, server := c.Client(), c.Server()
-	by := func(d flow.Direction) stream.Side {
-		if d == c.ClientSide {
-			return stream.Client
-		}
-		return stream.Server
-	}
+// unanswered are QUIC connections that a server did not answer.
+type unanswered struct {
+	detect.Tally
+	initials, answered int
+	sni                string
+	first              pcap.Timestamp
+}
+
+func (s *state) datagrams(c *quic.Connection) {
+	u := s.quic.At(pair{c.Client.Addr(), c.Server})
 	switch {
-	case client.FIN.Seen() && (!server.FIN.Seen() || client.FIN.Frame < server.FIN.Frame):
-		return stream.Client
-	case server.FIN.Seen():
-		return stream.Server
-	}
-	return by(c.RST().From)
-}
-
-func (s *state) end(sum *detect.Summary) {
-	for k, f := range s.failed.All {
-		if k.kind == "tls.handshake-timeout" && sum.Last.Sub(f.First) < patience {
-			continue
-		}
-		if f.Count > 1 {
-			f.flow.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(k.client, 0)}
-		}
-		worked := s.worked[k.server]
-		f.detail["worked"] = worked
-		out := finding.Finding{
-			Kind: k.kind, Severity: finding.High, Confidence: 0.95, Culprit: culprit(k.by), Flow: f.flow, Detail: f.detail,
-			Summary: summary(k, f),
-		}
-		s.pass.Report(f.Into(out))
-	}
-}
-
-func culprit(by stream.Side) finding.Culprit {
-	if by == stream.Client {
-		return finding.Client
-	}
-	return finding.Server
-}
-
-func summary(k key, f *failures) string {
-	who, how := fmt.Sprintf("the client %s", k.client), ""
-	if k.by == stream.Server {
-		who = fmt.Sprintf("the server %s", k.server)
-	}
-	switch k.kind {
-	case "tls.alert":
-		how = "ended the TLS handshake with an encrypted alert"
-		if name, ok := f.detail["alert"].(string); ok {
-			how = "ended the TLS handshake with the alert " + name
-		}
-	case "tls.handshake-timeout":
-		return fmt.Sprintf("The TLS handshake between %s and %s stops at stage %s: %s does not answer.", k.client, k.server, k.stage, who)
+	case u == nil:
+	case c.Answered:
+		u.answered++
 	default:
-		how = fmt.Sprintf("dropped the connection (%s) during the TLS handshake, without an alert", f.detail["ended"])
+		u.Add(c.First, c.Frame)
+		u.initials += c.Initials
+		if c.Hello != nil && u.sni == "" {
+			u.sni = c.Hello.SNI
+		}
 	}
-	return fmt.Sprintf("%s, %s %s%s.", count(f.Count), who, how, after(k.stage))
-}
-
-func count(n int) string {
-	if n == 1 {
-		return "Once"
-	}
-	return fmt.Sprintf("%d times", n)
-}
-
-// after says what the party had seen when it gave up.
-func after(s tls.Stage) string {
-	switch s {
-	case tls.StageClientHello:
-		return " right after the ClientHello"
-	case tls.StageServerHello:
-		return " after the ServerHello"
-	case tls.StageCertificate:
-		return " right after the server's certificate"
-	case tls.StageClientKey:
-		return " after the client's key exchange"
-	case tls.StageServerFlight:
-		return " after the server's certificate and Finished"
-	}
-	return ""
 }
