@@ -5,6 +5,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/detect/beacon"
 	"github.com/pcapwarden/pcapwarden/internal/detect/connect"
+	"github.com/pcapwarden/pcapwarden/internal/detect/reset"
 	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
 	"github.com/pcapwarden/pcapwarden/internal/detect/tlsfail"
 )
@@ -12,6 +13,7 @@ import (
 // Default are all detectors.
 var Default = []*detect.Detector{
 	connect.Detector,
+	reset.Detector,
 	tlsfail.Detector,
 	resolve.Detector,
 	beacon.Detector,
