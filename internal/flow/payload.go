@@ -76,6 +76,10 @@ func (t *Table) repeat(c *Conn, w *work, p *packet.Packet, from Direction, at Mo
 	end := p.Seq + uint32(p.SegmentLength)
 	late, overtaken := w.fill(p.Seq, end, p, c.tooSoon())
 	tr := t.troubleOf(s)
+	if !tr.First.Seen() {
+		tr.First = at
+	}
+	tr.Last = at
 	switch {
 	case overtaken:
 		tr.Overtaken++

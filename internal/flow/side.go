@@ -63,6 +63,7 @@ type Trouble struct {
 	// identification proves it, or they came sooner than any sender could
 	// have known of the gap, within half a round trip.
 	Resent, Needless, Late, Overtaken uint32
+	First, Last                       Moment // of these
 	// Duplicated data segments repeat one of the last few with the same IP
 	// identification, sequence number and length within 1 ms: the same
 	// packet captured twice (packet mirroring, two interfaces).
@@ -120,6 +121,9 @@ func (s *Side) Trouble() Trouble {
 	}
 	return s.trouble.Trouble
 }
+
+// WindowClosed reports whether the last window that s advertised was 0.
+func (s *Side) WindowClosed() bool { return s.trouble != nil && s.trouble.zeroSince != 0 }
 
 // Count returns how many segments of this side have the class; a is one of
 // tshark's.
