@@ -115,17 +115,17 @@ func New(table *flow.Table, events Events) *Dissector {
 }
 
 // Add takes a packet, with what the table made of it.
-func (d *Dissector) Add(p *packet.Packet, seg flow.Segment) {
+func (d *Dissector) Add(p *packet.Packet, seg *flow.Segment) {
 	if p.IPVersion == 0 || p.Fragment || !p.Transport {
 		return
 	}
 	switch p.Protocol {
 	case packet.ProtocolTCP:
 		if seg.Conn != nil && !p.PartialHeader {
-			d.tcp(p, &seg)
+			d.tcp(p, seg)
 		}
 	case packet.ProtocolUDP:
-		d.udp(p, &seg)
+		d.udp(p, seg)
 	case packet.ProtocolICMP, packet.ProtocolICMPv6:
 		d.addICMP(p)
 	}

@@ -3,12 +3,13 @@ package flow
 import "github.com/pcapwarden/pcapwarden/internal/packet"
 
 // addTCP places a segment, judges it and keeps the connection's books.
-func (t *Table) addTCP(p *packet.Packet) Segment {
-	k, from := keyOf(p)
+func (t *Table) addTCP(p *packet.Packet, out *Segment) {
+	k := &t.key
+	from := k.of(p)
 	at := Moment{p.Time, p.Number}
-	out := Segment{From: from, Stream: t.chunks[:0]}
+	out.From = from
 
-	c := t.find(&k)
+	c := t.find(k)
 	syn := p.Flags&(packet.SYN|packet.ACK) == packet.SYN
 	if c != nil && syn && c.Sides[from].tcp.based && c.Sides[from].tcp.firstSeq != p.Seq {
 		t.end(c, PortsReused)
@@ -16,7 +17,7 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 		out.Analysis = ReusedPorts
 	}
 	if c == nil {
-		c = t.open(&k, from, p)
+		c = t.open(k, from, p)
 		c.ReusedPorts = out.Analysis != 0
 		out.New = true
 	}
@@ -24,21 +25,21 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 	t.last = c
 
 	s := &c.Sides[from]
-	c.number(p, from, &out)
+	c.number(p, from, out)
 	if p.PartialHeader {
 		out.Analysis = 0
 		t.advance(c, p, from, at)
 		c.roundTrip(p, from, 0, false)
 		t.count(c, from, 0)
 		c.Last = at
-		return out
+		return
 	}
 	before, rested := s.tcp.nextSeq, c.atRest()
 	out.Analysis |= c.judge(p, from)
-	t.acknowledge(c, p, from, &out)
+	t.acknowledge(c, p, from, out)
 	t.idleness(c, p, from, at, out.Analysis, rested)
 	t.advance(c, p, from, at)
-	t.payload(c, p, from, at, before, &out)
+	t.payload(c, p, from, at, before, out)
 	if p.Flags&packet.SYN != 0 {
 		c.options(p, from)
 	}
@@ -52,8 +53,6 @@ func (t *Table) addTCP(p *packet.Packet) Segment {
 	if c.Closed() {
 		t.retire(c, false)
 	}
-	t.chunks = out.Stream
-	return out
 }
 
 // find returns the connection with key k, or nil.

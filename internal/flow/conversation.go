@@ -33,23 +33,24 @@ func (c *Conversation) State() string {
 	return "S0"
 }
 
-func (t *Table) addDatagram(p *packet.Packet) Segment {
-	k, from := keyOf(p)
+func (t *Table) addDatagram(p *packet.Packet, out *Segment) {
+	k := &t.key
+	from := k.of(p)
 	at := Moment{p.Time, p.Number}
-	c := t.datagrams.find(&k)
+	c := t.datagrams.find(k)
 	isNew := c == nil
 	if isNew {
 		if t.datagrams.full() {
 			t.evictConversation()
 		}
 		var slot uint32
-		c, slot = t.datagrams.add(&k)
-		*c = Conversation{Protocol: p.Protocol, Initiator: from, First: at, key: k, slot: slot}
+		c, slot = t.datagrams.add(k)
+		*c = Conversation{Protocol: p.Protocol, Initiator: from, First: at, key: *k, slot: slot}
 	}
 	c.Last = at
 	c.Packets[from]++
 	c.Bytes[from] += uint64(len(p.Payload))
-	return Segment{Conversation: c, From: from, New: isNew}
+	out.Conversation, out.From, out.New = c, from, isNew
 }
 
 // evictConversation ends the longest silent of a few that are next in line.

@@ -76,7 +76,7 @@ type talk [2]struct {
 	not       bool   // TLS
 }
 
-func (sniffer) see(table *flow.Table, seg flow.Segment) {
+func (sniffer) see(table *flow.Table, seg *flow.Segment) {
 	if seg.Conn == nil || len(seg.Stream) == 0 {
 		return
 	}

@@ -18,39 +18,36 @@ type key struct {
 
 const ipv4 = 1 << 8
 
-// keyOf returns the key of p and which of its endpoints sent p.
-func keyOf(p *packet.Packet) (key, Direction) {
-	k := key{kind: uint32(p.Protocol)}
+// of makes k the key of p and returns which of its endpoints sent p. It fills
+// k in place: a copy of what was just written waits for the writes, and this
+// runs for every packet.
+func (k *key) of(p *packet.Packet) Direction {
+	var srcHigh, srcLow, dstHigh, dstLow uint64
+	kind := uint32(p.Protocol)
 	if p.Src.Is4() && p.Dst.Is4() {
-		k.kind |= ipv4
+		kind |= ipv4
 		src, dst := p.Src.As4(), p.Dst.As4()
-		k.low[0] = uint64(binary.BigEndian.Uint32(src[:]))
-		k.low[1] = uint64(binary.BigEndian.Uint32(dst[:]))
+		srcLow, dstLow = uint64(binary.BigEndian.Uint32(src[:])), uint64(binary.BigEndian.Uint32(dst[:]))
 	} else {
 		src, dst := p.Src.As16(), p.Dst.As16()
-		k.high[0], k.low[0] = binary.BigEndian.Uint64(src[:8]), binary.BigEndian.Uint64(src[8:])
-		k.high[1], k.low[1] = binary.BigEndian.Uint64(dst[:8]), binary.BigEndian.Uint64(dst[8:])
+		srcHigh, srcLow = binary.BigEndian.Uint64(src[:8]), binary.BigEndian.Uint64(src[8:])
+		dstHigh, dstLow = binary.BigEndian.Uint64(dst[:8]), binary.BigEndian.Uint64(dst[8:])
 	}
+	var srcPort, dstPort uint32
 	if p.Protocol == packet.ProtocolTCP || p.Protocol == packet.ProtocolUDP {
-		k.ports = uint32(p.SrcPort)<<16 | uint32(p.DstPort)
+		srcPort, dstPort = uint32(p.SrcPort), uint32(p.DstPort)
 	}
-	if k.sorted() {
-		return k, 0
+	var from Direction
+	if srcHigh > dstHigh || srcHigh == dstHigh && (srcLow > dstLow || srcLow == dstLow && srcPort > dstPort) {
+		from = 1
+		srcHigh, dstHigh = dstHigh, srcHigh
+		srcLow, dstLow = dstLow, srcLow
+		srcPort, dstPort = dstPort, srcPort
 	}
-	k.high[0], k.high[1] = k.high[1], k.high[0]
-	k.low[0], k.low[1] = k.low[1], k.low[0]
-	k.ports = k.ports<<16 | k.ports>>16
-	return k, 1
-}
-
-func (k *key) sorted() bool {
-	switch {
-	case k.high[0] != k.high[1]:
-		return k.high[0] < k.high[1]
-	case k.low[0] != k.low[1]:
-		return k.low[0] < k.low[1]
-	}
-	return k.ports>>16 <= k.ports&0xffff
+	k.high[0], k.high[1] = srcHigh, dstHigh
+	k.low[0], k.low[1] = srcLow, dstLow
+	k.ports, k.kind = srcPort<<16|dstPort, kind
+	return from
 }
 
 // equal is == without a call.

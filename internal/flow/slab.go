@@ -1,54 +1,75 @@
 package flow
 
-import "hash/maphash"
+import (
+	"math/bits"
+	"math/rand/v2"
+)
 
 // A slab holds up to limit values by key. Values stay where they are and are
 // used again, so that at the limit nothing is allocated any more. A Go map
 // does the same three times slower when every packet removes one key and adds
-// another, as under a flood of SYNs. The hash is seeded, so that nobody can
-// choose packets that collide.
+// another, as under a flood of SYNs.
 type slab[T any] struct {
 	limit  uint32
-	seed   maphash.Seed
+	seed   [5]uint64
 	heads  []uint32 // first of the chain of each hash value: slot+1, 0 for none
+	links  []link   // by slot
 	chunks []*chunk[T]
 	used   int
-	fresh  uint32 // the first slot that was never used
 	free   uint32 // chain of slots that were given back: slot+1
+}
+
+// A link is a place in a chain. Chains are walked without a look at keys and
+// values, which a flood has pushed out of the processor's cache.
+type link struct {
+	next uint32 // slot+1, 0 for none
+	hash uint32
 }
 
 const chunkSize = 32
 
 type chunk[T any] struct {
 	keys   [chunkSize]key
-	next   [chunkSize]uint32 // in the chain: slot+1
 	values [chunkSize]T
 }
 
 func newSlab[T any](limit int) slab[T] {
-	return slab[T]{limit: uint32(limit), seed: maphash.MakeSeed(), heads: make([]uint32, 256)}
+	s := slab[T]{limit: uint32(limit), heads: make([]uint32, 256)}
+	for i := range s.seed {
+		s.seed[i] = rand.Uint64()
+	}
+	return s
 }
 
 func (s *slab[T]) at(slot uint32) *T { return &s.chunks[slot/chunkSize].values[slot%chunkSize] }
 
-func (s *slab[T]) place(slot uint32) (k *key, next *uint32) {
-	c := s.chunks[slot/chunkSize]
-	return &c.keys[slot%chunkSize], &c.next[slot%chunkSize]
+func (s *slab[T]) keyAt(slot uint32) *key { return &s.chunks[slot/chunkSize].keys[slot%chunkSize] }
+
+// hash multiplies as wyhash does. The seed is random: nobody can choose
+// packets that collide.
+func (s *slab[T]) hash(k *key) uint32 {
+	low := fold(k.low[0]^s.seed[0], k.low[1]^s.seed[1])
+	high := fold(k.high[0]^s.seed[2], k.high[1]^s.seed[3])
+	return uint32(fold(low^high, uint64(k.ports)<<32^uint64(k.kind)^s.seed[4]))
 }
 
-// head returns the beginning of k's chain.
-func (s *slab[T]) head(k *key) *uint32 {
-	return &s.heads[maphash.Comparable(s.seed, *k)&uint64(len(s.heads)-1)]
+func fold(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	return high ^ low
 }
+
+// head returns the beginning of the chain of a hash value.
+func (s *slab[T]) head(hash uint32) *uint32 { return &s.heads[hash&uint32(len(s.heads)-1)] }
 
 // find returns the value of k, or nil.
 func (s *slab[T]) find(k *key) *T {
-	for link := *s.head(k); link != 0; {
-		at, next := s.place(link - 1)
-		if at.equal(k) {
-			return s.at(link - 1)
+	hash := s.hash(k)
+	for at := *s.head(hash); at != 0; {
+		l := s.links[at-1]
+		if l.hash == hash && s.keyAt(at-1).equal(k) {
+			return s.at(at - 1)
 		}
-		link = *next
+		at = l.next
 	}
 	return nil
 }
@@ -63,23 +84,22 @@ func (s *slab[T]) add(k *key) (value *T, slot uint32) {
 	}
 	if s.free != 0 {
 		slot = s.free - 1
-		_, next := s.place(slot)
-		s.free = *next
+		s.free = s.links[slot].next
 	} else {
-		slot = s.fresh
-		s.fresh++
+		slot = uint32(len(s.links))
+		s.links = append(s.links, link{})
 		if slot%chunkSize == 0 {
 			s.chunks = append(s.chunks, new(chunk[T]))
 		}
 	}
-	s.link(k, slot)
+	*s.keyAt(slot) = *k
+	s.chain(slot, s.hash(k))
 	return s.at(slot), slot
 }
 
-func (s *slab[T]) link(k *key, slot uint32) {
-	head := s.head(k)
-	at, next := s.place(slot)
-	*at, *next = *k, *head
+func (s *slab[T]) chain(slot, hash uint32) {
+	head := s.head(hash)
+	s.links[slot] = link{*head, hash}
 	*head = slot + 1
 }
 
@@ -87,37 +107,32 @@ func (s *slab[T]) link(k *key, slot uint32) {
 func (s *slab[T]) grow() {
 	old := s.heads
 	s.heads = make([]uint32, 2*len(old))
-	for _, link := range old {
-		for link != 0 {
-			slot := link - 1
-			at, next := s.place(slot)
-			link = *next
-			k := *at
-			s.link(&k, slot)
+	for _, at := range old {
+		for at != 0 {
+			slot := at - 1
+			at = s.links[slot].next
+			s.chain(slot, s.links[slot].hash)
 		}
 	}
 }
 
 // remove takes the value in slot out.
 func (s *slab[T]) remove(slot uint32) {
-	at, next := s.place(slot)
-	link := s.head(at)
-	for *link != slot+1 {
-		_, link = s.place(*link - 1)
+	at := s.head(s.links[slot].hash)
+	for *at != slot+1 {
+		at = &s.links[*at-1].next
 	}
-	*link = *next
-	*next, s.free = s.free, slot+1
+	*at = s.links[slot].next
+	s.links[slot].next, s.free = s.free, slot+1
 	s.used--
 }
 
 // all returns the values in no order.
 func (s *slab[T]) all() []*T {
 	values := make([]*T, 0, s.used)
-	for _, link := range s.heads {
-		for link != 0 {
-			values = append(values, s.at(link-1))
-			_, next := s.place(link - 1)
-			link = *next
+	for _, at := range s.heads {
+		for ; at != 0; at = s.links[at-1].next {
+			values = append(values, s.at(at-1))
 		}
 	}
 	return values

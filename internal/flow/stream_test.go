@@ -63,7 +63,7 @@ func TestStream(t *testing.T) {
 }
 
 // feed sends n bytes in segments of size and lets consume act on each.
-func feed(t *testing.T, limits flow.Limits, n, size int, consume func(*flow.Table, flow.Segment)) int {
+func feed(t *testing.T, limits flow.Limits, n, size int, consume func(*flow.Table, *flow.Segment)) int {
 	t.Helper()
 	table := flow.NewTable(limits)
 	p := packets(t, `0 > A 1 1 len=1`)[0]
@@ -86,21 +86,21 @@ func TestPrologue(t *testing.T) {
 	const n, size = 1 << 20, 1000
 	for _, tt := range []struct {
 		name    string
-		consume func(*flow.Table, flow.Segment)
+		consume func(*flow.Table, *flow.Segment)
 		want    int
 	}{
 		{"ends", nil, 17_000}, // the segment that crosses 16 KiB is delivered whole
-		{"goes_on", func(t *flow.Table, s flow.Segment) { t.Extend(s.Conn, s.From) }, 66_000},
-		{"goes_on_at_the_last_moment", func() func(t *flow.Table, s flow.Segment) {
+		{"goes_on", func(t *flow.Table, s *flow.Segment) { t.Extend(s.Conn, s.From) }, 66_000},
+		{"goes_on_at_the_last_moment", func() func(t *flow.Table, s *flow.Segment) {
 			seen := 0
-			return func(t *flow.Table, s flow.Segment) {
+			return func(t *flow.Table, s *flow.Segment) {
 				if seen++; seen == 17 {
 					t.Extend(s.Conn, s.From)
 				}
 			}
 		}(), 66_000},
-		{"followed", func(t *flow.Table, s flow.Segment) { t.Follow(s.Conn, s.From) }, n / size * size},
-		{"stopped", func(t *flow.Table, s flow.Segment) { t.Stop(s.Conn, s.From) }, size},
+		{"followed", func(t *flow.Table, s *flow.Segment) { t.Follow(s.Conn, s.From) }, n / size * size},
+		{"stopped", func(t *flow.Table, s *flow.Segment) { t.Stop(s.Conn, s.From) }, size},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := feed(t, flow.Limits{}, n, size, tt.consume); got != tt.want {

@@ -98,6 +98,7 @@ type Table struct {
 	drops  Drops
 	random *rand.Rand
 
+	key       key // of the packet at hand
 	conns     slab[Conn]
 	hand      uint32 // where to look for the next victim
 	last      *Conn  // the previous packet's: mostly the next one's as well
@@ -115,7 +116,7 @@ type Table struct {
 	traces     []*trace // to be used again
 	labels     map[string]uint16
 	labelNames []string
-	chunks     [][]byte // what Segment.Stream points at
+	segment    Segment // what Add returns
 
 	counters     Counters
 	tally        [classes]int64
@@ -144,19 +145,22 @@ func NewTable(limits Limits) *Table {
 
 // Add places a packet. The segment's Stream points into p.Payload; nothing else
 // of p is kept.
-func (t *Table) Add(p *packet.Packet) Segment {
+func (t *Table) Add(p *packet.Packet) *Segment {
+	stream := t.segment.Stream[:0]
+	t.segment = Segment{}
+	t.segment.Stream = stream
 	// Without ports there is no conversation; what an ICMP error quotes is
 	// somebody else's packet.
 	if p.IPVersion == 0 || p.Fragment || !p.Transport {
-		return Segment{}
+		return &t.segment
 	}
 	switch p.Protocol {
 	case packet.ProtocolTCP:
-		return t.addTCP(p)
+		t.addTCP(p, &t.segment)
 	case packet.ProtocolUDP, packet.ProtocolICMP, packet.ProtocolICMPv6:
-		return t.addDatagram(p)
+		t.addDatagram(p, &t.segment)
 	}
-	return Segment{}
+	return &t.segment
 }
 
 // Drops returns what the limits made the table forget so far.

@@ -88,13 +88,10 @@ func (c *cursor) limit(n int) {
 // rec, or to those of the decoder where fragments were reassembled, and is
 // valid until the next call.
 func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
-	*p = Packet{
-		Number:         rec.Number,
-		Time:           rec.Time,
-		Length:         rec.Length,
-		CapturedLength: len(rec.Data),
-		WindowScale:    -1,
-	}
+	*p = Packet{} // and not with values in it: that would be built elsewhere and copied
+	p.Number, p.Time = rec.Number, rec.Time
+	p.Length, p.CapturedLength = rec.Length, len(rec.Data)
+	p.WindowScale = -1
 	d.fragments.recycle()
 	// More bytes captured than sent makes no sense; tshark ignores them.
 	c := cursor{data: rec.Data[:min(len(rec.Data), rec.Length)], wire: rec.Length}
