@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/service"
+	"github.com/pcapwarden/pcapwarden/internal/verdict"
 )
 
 // Schema names the version of the JSON document that an [Analysis] is.
@@ -21,12 +23,15 @@ type Analysis struct {
 	Verdict       Verdict           `json:"verdict"`
 	Conversations []Conversation    `json:"conversations"` // the busiest, at most MaxConversations
 	Ladders       []Ladder          `json:"ladders"`       // the deciding connections, at most MaxLadders
+	Services      []service.Service `json:"services"`      // the most used, at most MaxServices
+	Vantage       Vantage           `json:"vantage"`
 	Limits        Limits            `json:"limits"`
 }
 
 // Caps of what an [Analysis] lists. The counters count everything.
 const (
 	MaxConversations = 50
+	MaxServices      = 200
 	MaxLadders       = 4
 	MaxLadderSteps   = 60
 )
@@ -52,45 +57,39 @@ type Capture struct {
 // Span is the time from the first packet to the last.
 func (c Capture) Span() time.Duration { return c.LastPacket.Sub(c.FirstPacket) }
 
-// Cause is a verdict's cause. The list is a contract.
-type Cause string
+// A Cause, a Verdict and a Vantage are package verdict's.
+type (
+	Cause   = verdict.Cause
+	Verdict = verdict.Verdict
+	Vantage = verdict.Vantage
+)
 
 // The causes.
 const (
-	Healthy         Cause = "healthy"
-	NoTraffic       Cause = "no-traffic"
-	ConnectBlocked  Cause = "connect-blocked"
-	ConnectRefused  Cause = "connect-refused"
-	Reset           Cause = "reset"
-	IdleTimeout     Cause = "idle-timeout"
-	TLSRejected     Cause = "tls-rejected"
-	DNSUnreachable  Cause = "dns-unreachable"
-	DNSFailure      Cause = "dns-failure"
-	SlowDNS         Cause = "slow-dns"
-	PacketLoss      Cause = "packet-loss"
-	Reordering      Cause = "reordering"
-	ReceiverStalled Cause = "receiver-stalled"
-	SlowServer      Cause = "slow-server"
-	SlowNetwork     Cause = "slow-network"
-	SlowClient      Cause = "slow-client"
-	MTUBlackhole    Cause = "mtu-blackhole"
-	Asymmetric      Cause = "asymmetric"
-	ICMPUnreachable Cause = "icmp-unreachable"
-	ConnectionChurn Cause = "connection-churn"
-	Suspicious      Cause = "suspicious"
-	Exposure        Cause = "exposure"
-	Inconclusive    Cause = "inconclusive"
+	Healthy         = verdict.Healthy
+	NoTraffic       = verdict.NoTraffic
+	ConnectBlocked  = verdict.ConnectBlocked
+	ConnectRefused  = verdict.ConnectRefused
+	Reset           = verdict.Reset
+	IdleTimeout     = verdict.IdleTimeout
+	TLSRejected     = verdict.TLSRejected
+	DNSUnreachable  = verdict.DNSUnreachable
+	DNSFailure      = verdict.DNSFailure
+	SlowDNS         = verdict.SlowDNS
+	PacketLoss      = verdict.PacketLoss
+	Reordering      = verdict.Reordering
+	ReceiverStalled = verdict.ReceiverStalled
+	SlowServer      = verdict.SlowServer
+	SlowNetwork     = verdict.SlowNetwork
+	SlowClient      = verdict.SlowClient
+	MTUBlackhole    = verdict.MTUBlackhole
+	Asymmetric      = verdict.Asymmetric
+	ICMPUnreachable = verdict.ICMPUnreachable
+	ConnectionChurn = verdict.ConnectionChurn
+	Suspicious      = verdict.Suspicious
+	Exposure        = verdict.Exposure
+	Inconclusive    = verdict.Inconclusive
 )
-
-// A Verdict is one cause, one culprit, and a paragraph to read aloud.
-type Verdict struct {
-	Cause      Cause           `json:"cause"`
-	Culprit    finding.Culprit `json:"culprit"`
-	Summary    string          `json:"summary"`
-	Confidence float64         `json:"confidence"` // 0 to 1
-	Findings   []int           `json:"findings"`   // indexes into Analysis.Findings, the deciding one first
-	NextStep   string          `json:"nextStep"`   // what to look at next
-}
 
 // A Conversation is what two endpoints exchanged. The TCP connections of a
 // client to one port of a server are one conversation.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/verdict"
 )
 
 // finish closes what is open and judges. damage is why the file could not be
@@ -37,7 +38,9 @@ func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
 	if s.First != 0 {
 		a.Capture.FirstPacket, a.Capture.LastPacket = s.First.Time(), s.Last.Time()
 	}
-	a.Verdict = judge(a, e)
+	a.Vantage = e.protocols.witness.Vantage(e.options.Vantage)
+	a.Services = e.protocols.services.List(MaxServices, a.Vantage.Addresses)
+	a.Verdict = verdict.Judge(a.Findings, e.facts(a))
 	a.Ladders = e.protocols.ladders.choose(a.Findings, a.Verdict.Findings)
 	return a
 }
@@ -59,4 +62,14 @@ func (l *Limits) drop(what string, n int64) {
 		l.Dropped = map[string]int64{}
 	}
 	l.Dropped[what] += n
+}
+
+// facts are what a verdict knows beside the findings.
+func (e *engine) facts(a *Analysis) verdict.Facts {
+	f := e.protocols.facts
+	f.Context, f.Vantage, f.Services = e.options.Context, a.Vantage, a.Services
+	f.Packets, f.Truncated, f.ShortestCut = a.Capture.Packets, e.summary.Truncated, e.summary.ShortestCut
+	f.Dropped, f.CutShort, f.LimitHit = a.Capture.Dropped, a.Capture.CutShort, a.Limits.Hit
+	f.First, f.Last, f.TCP = a.Capture.FirstPacket, a.Capture.LastPacket, &a.Counters.TCP
+	return f
 }

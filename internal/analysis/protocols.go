@@ -13,6 +13,9 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/service"
+	"github.com/pcapwarden/pcapwarden/internal/verdict"
 )
 
 // protocols follows connections and what they carry, and tells the detectors.
@@ -22,13 +25,16 @@ type protocols struct {
 	dissector *dissect.Dissector
 	talks     talks
 	ladders   candidates
+	conn      detect.Connection // the one that just ended
 
-	// What went well, for a verdict that nothing is wrong.
-	connections, established, handshakes, answered int64
+	services *service.Collector
+	witness  verdict.Witness
+	facts    verdict.Facts  // what went well, and how much of it there was
+	last     pcap.Timestamp // of the latest packet
 }
 
 func newProtocols(run *detect.Run) *protocols {
-	p := &protocols{run: run, table: flow.NewTable(flow.Limits{})}
+	p := &protocols{run: run, table: flow.NewTable(flow.Limits{}), services: service.NewCollector()}
 	p.table.End = p.ended
 	p.table.EndConversation = p.conversation
 	wants := &run.Wants
@@ -50,6 +56,7 @@ func newProtocols(run *detect.Run) *protocols {
 }
 
 func (p *protocols) add(pkt *packet.Packet) {
+	p.last = max(p.last, pkt.Time)
 	p.dissector.Add(pkt, p.table.Add(pkt))
 	if pkt.Transport && (pkt.Protocol == packet.ProtocolICMP || pkt.Protocol == packet.ProtocolICMPv6) && p.run.Wants.ICMP != nil {
 		p.run.Wants.ICMP(pkt)
@@ -57,9 +64,10 @@ func (p *protocols) add(pkt *packet.Packet) {
 }
 
 func (p *protocols) transaction(t *dns.Transaction) {
-	if t.Answered {
-		p.answered++
+	if t.Answered || !t.Undecided {
+		p.facts.Questions.Note(t.Answered)
 	}
+	p.services.Question(t)
 	if p.run.Wants.Transaction != nil {
 		p.run.Wants.Transaction(t)
 	}
@@ -67,6 +75,7 @@ func (p *protocols) transaction(t *dns.Transaction) {
 
 func (p *protocols) lookup(l *dns.Lookup) {
 	p.ladders.lookup(l)
+	p.services.Lookup(l)
 	if p.run.Wants.Lookup != nil {
 		p.run.Wants.Lookup(l)
 	}
@@ -75,28 +84,28 @@ func (p *protocols) lookup(l *dns.Lookup) {
 func (p *protocols) conversation(c *flow.Conversation, _ flow.Reason) {
 	p.dissector.EndConversation(c)
 	p.talks.datagrams(c)
+	p.services.Conversation(c)
+	p.witness.Conversation(c)
+	if !c.Endpoint(c.Initiator.Other()).Addr().IsMulticast() {
+		p.facts.Datagrams.Note(c.Packets[c.Initiator.Other()] > 0)
+	}
 	if p.run.Wants.Conversation != nil {
 		p.run.Wants.Conversation(c)
 	}
 }
 
 func (p *protocols) ended(c *flow.Conn, why flow.Reason) {
-	conn := detect.Connection{Conn: c, Reason: why, Service: p.dissector.Service(c)}
+	conn := &p.conn // nobody may keep it
+	*conn = detect.Connection{Conn: c, Reason: why, Service: p.dissector.Service(c)}
 	conn.TLS = p.dissector.End(c)
-	p.connections++
-	if c.Established() {
-		p.established++
+	p.note(conn)
+	if p.ladders.wants(conn) {
+		conn.Events = withHandshake(p.table.Events(c), conn)
+		p.ladders.connection(conn)
 	}
-	if conn.TLS != nil && conn.TLS.Stage() == tls.StageEstablished {
-		p.handshakes++
-	}
-	if p.ladders.wants(&conn) {
-		conn.Events = withHandshake(p.table.Events(c), &conn)
-		p.ladders.connection(&conn)
-	}
-	p.talks.connection(&conn)
+	p.talks.connection(conn)
 	if p.run.Wants.Connection != nil {
-		p.run.Wants.Connection(&conn)
+		p.run.Wants.Connection(conn)
 	}
 }
 
@@ -153,6 +162,7 @@ func (p *protocols) finish(s *detect.Summary) (Counters, Limits) {
 	limits.drop("unfinished messages", int64(dropped.Messages))
 	limits.drop("quic connections", int64(dropped.QUIC))
 	limits.drop("conversations in the table", p.talks.left)
+	limits.drop("uses of further services", p.services.Left)
 	s.LimitHit = limits.Hit
 	return counters, limits
 }
@@ -162,4 +172,27 @@ func emptyCounters() Counters {
 	p := newProtocols(detect.Start(detect.Context{}, nil))
 	counters, _ := p.finish(&detect.Summary{})
 	return counters
+}
+
+// note keeps what a verdict wants to know of a connection.
+func (p *protocols) note(c *detect.Connection) {
+	n := &p.facts.Connections
+	n.Seen++
+	if c.FirstSYN.Seen() {
+		n.Begun++
+	}
+	if c.Established() {
+		n.Established++
+	}
+	if c.Midstream() {
+		n.Midstream++
+	}
+	if c.Sides[0].Bytes > 0 && c.Sides[1].Bytes > 0 {
+		n.Answered++
+	}
+	if c.TLS != nil && c.TLS.Hello != nil {
+		p.facts.TLS.Note(c.TLS.Stage() == tls.StageEstablished)
+	}
+	p.services.Connection(c, p.last)
+	p.witness.Connection(c)
 }

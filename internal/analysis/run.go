@@ -11,6 +11,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/service"
 )
 
 // Options are what is known of a capture beside its packets.
@@ -73,6 +74,7 @@ func Unreadable(file string, cause error) *Analysis {
 		Findings:      []finding.Finding{f},
 		Conversations: []Conversation{},
 		Ladders:       []Ladder{},
+		Services:      []service.Service{},
 		Verdict: Verdict{
 			Cause: Inconclusive, Culprit: finding.Capture, Confidence: 1, Findings: []int{0},
 			Summary:  "There is nothing to judge: " + f.Summary,

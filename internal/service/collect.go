@@ -1,0 +1,379 @@
+package service
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/dissect/dns"
+	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/flow"
+	"github.com/pcapwarden/pcapwarden/internal/packet"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
+)
+
+// Bounds.
+const (
+	// maxServices is how many services are told apart. A scan makes one of
+	// every port.
+	maxServices = 4096
+	// MaxClients is how many client addresses of one service are counted.
+	MaxClients = 64
+	// samples is how many durations of one sort and service are kept for the
+	// median.
+	samples = 128
+	// maxNames is how many server names of one address are told apart; the rest
+	// is counted under the address.
+	maxNames = 64
+)
+
+// settled is how long an attempt without an answer must be open before it is
+// a failure, if the capture ends: hosts send the SYN again after 1 s and 3 s
+// (RFC 6298).
+const settled = 3 * time.Second
+
+// bulk is what a connection must carry, and for how long, to measure a
+// throughput.
+const (
+	bulkBytes = 64 << 10
+	bulkTime  = 10 * time.Millisecond
+)
+
+type key struct {
+	protocol uint8
+	server   netip.AddrPort
+	sni      string
+}
+
+// A Collector gathers services as connections end.
+type Collector struct {
+	services map[key]*entry
+	names    map[netip.AddrPort]int
+	seed     uint64
+	Left     int64 // connections and questions to services that found no place
+}
+
+// NewCollector returns a Collector without services.
+func NewCollector() *Collector {
+	return &Collector{services: map[key]*entry{}, names: map[netip.AddrPort]int{}}
+}
+
+type entry struct {
+	Service
+	clients map[netip.Addr]struct{}
+	handshake, rtt, serverThink, clientThink,
+	throughput, latency, wait sample
+}
+
+// at returns the entry, or nil when there is no place for another one.
+func (c *Collector) at(k key) *entry {
+	e := c.services[k]
+	if e != nil {
+		return e
+	}
+	if len(c.services) >= maxServices {
+		c.Left++
+		return nil
+	}
+	e = &entry{Service: Service{Server: finding.Endpoint{AddrPort: k.server}, SNI: k.sni}}
+	c.services[k] = e
+	return e
+}
+
+// Connection takes a TCP connection that is over. end is the time of the
+// capture's last packet so far.
+func (c *Collector) Connection(conn *detect.Connection, end pcap.Timestamp) {
+	k := key{protocol: packet.ProtocolTCP, server: conn.ServerAddr()}
+	if conn.TLS != nil && conn.TLS.Hello != nil && conn.TLS.Hello.SNI != "" {
+		k.sni = conn.TLS.Hello.SNI
+		if _, known := c.services[k]; !known {
+			if c.names[k.server] >= maxNames {
+				k.sni = ""
+			} else {
+				c.names[k.server]++
+			}
+		}
+	}
+	e := c.at(k)
+	if e == nil {
+		return
+	}
+	e.Protocol = TCP
+	e.Spoken = cmp.Or(conn.Service, e.Spoken)
+	e.seen(conn.ClientAddr().Addr(), conn.First.Time, conn.Last.Time)
+	client, server := conn.Client(), conn.Server()
+	if conn.Established() {
+		e.Established++
+	}
+	if server.Bytes > 0 {
+		e.Answered++
+	}
+	if conn.Midstream() {
+		e.Midstream++
+	}
+	if kind := Failure(conn, end); kind != "" {
+		if e.Failures == nil {
+			e.Failures = map[finding.Kind]int{}
+		}
+		e.Failures[kind]++
+	}
+	if conn.TLS != nil && conn.TLS.ServerHello != nil {
+		if e.TLS == nil {
+			e.TLS = map[string]int{}
+		}
+		e.TLS[conn.TLS.ServerHello.Version.String()]++
+	}
+	for i, s := range [2]*flow.Side{client, server} {
+		e.Segments[i] += int64(s.DataSegments)
+		e.Bytes[i] += int64(s.Bytes)
+		e.Lost[i] += int64(lost(s))
+	}
+	e.times(conn, c)
+}
+
+// lost is how many segments of s were sent twice because the first did not
+// arrive, seen from wherever the capture was taken.
+func lost(s *flow.Side) uint32 {
+	t := s.Trouble()
+	gone := t.Resent + t.Late
+	return gone - min(gone, t.Overtaken)
+}
+
+func (e *entry) times(conn *detect.Connection, c *Collector) {
+	l := conn.Latency()
+	rtt := conn.RTT()
+	e.handshake.add(l.Handshake, c)
+	e.rtt.add(rtt, c)
+	e.clientThink.add(l.ClientThink, c)
+	if think := conn.Server().Talk().MaxAnswer.Took(); think > 0 {
+		// Captured on the client's end, an answer includes the way there and
+		// back.
+		if !l.NearServer {
+			think = max(think-rtt, 1)
+		}
+		e.serverThink.add(think, c)
+	}
+	for _, s := range [2]*flow.Side{conn.Client(), conn.Server()} {
+		t := s.Talk()
+		if took := t.Last.Since(t.First); s.Bytes >= bulkBytes && took >= bulkTime {
+			e.throughput.put(round(float64(s.Bytes)/1e3/took.Seconds()), c)
+		}
+	}
+}
+
+// Failure says as what sort of finding a connection failed, or "". A RST after
+// a FIN is the end of a connection, not a failure of it.
+func Failure(conn *detect.Connection, end pcap.Timestamp) finding.Kind {
+	rst := conn.RST()
+	if conn.FirstSYN.Seen() && !conn.Established() && !conn.Completeness.Has(flow.SawPayload) {
+		waited := conn.Reason != flow.CaptureEnded || conn.Client().SYNs > 1 || end.Sub(conn.FirstSYN.Time) >= settled
+		switch {
+		case rst.Seen() && rst.Phase == flow.AfterSYN && rst.From != conn.ClientSide:
+			return "tcp.connect-refused"
+		case rst.Seen():
+			return "" // the client took it back
+		case conn.SYNACK.Seen() && waited:
+			return "tcp.half-open"
+		case !conn.SYNACK.Seen() && waited:
+			return "tcp.connect-timeout"
+		}
+		return ""
+	}
+	if t := conn.TLS; t != nil && t.Hello != nil && !t.Incomplete {
+		_, alert := t.Failure()
+		switch {
+		case alert:
+			return "tls.alert"
+		case t.Stage() == tls.StageEstablished:
+		case conn.Closed():
+			return "tls.handshake-reset"
+		case conn.Reason == flow.CaptureEnded && len(t.Messages) > 0 && end.Sub(t.Messages[len(t.Messages)-1].Time) >= settled:
+			return "tls.handshake-timeout"
+		}
+	}
+	if rst.Seen() && rst.Phase != flow.AfterFIN {
+		return "tcp.reset"
+	}
+	return ""
+}
+
+// Conversation takes a UDP conversation that is over; resolvers are told by
+// their lookups.
+func (c *Collector) Conversation(conv *flow.Conversation) {
+	from := conv.Initiator
+	server := conv.Endpoint(from.Other())
+	if conv.Protocol != packet.ProtocolUDP || server.Port() == 53 || server.Addr().IsMulticast() {
+		return
+	}
+	e := c.at(key{protocol: packet.ProtocolUDP, server: server})
+	if e == nil {
+		return
+	}
+	e.Protocol = UDP
+	e.seen(conv.Endpoint(from).Addr(), conv.First.Time, conv.Last.Time)
+	if conv.Packets[from.Other()] > 0 {
+		e.Answered++
+	}
+	e.Bytes[0] += int64(conv.Bytes[from])
+	e.Bytes[1] += int64(conv.Bytes[from.Other()])
+}
+
+func (c *Collector) resolver(server netip.AddrPort) *entry {
+	server = netip.AddrPortFrom(server.Addr(), 53)
+	e := c.at(key{server: server})
+	if e != nil && e.Resolver == nil {
+		e.Protocol, e.Spoken, e.Resolver = DNS, DNS, &Resolver{}
+	}
+	return e
+}
+
+// Question takes a DNS transaction.
+func (c *Collector) Question(t *dns.Transaction) {
+	e := c.resolver(t.Server)
+	if e == nil {
+		return
+	}
+	last := t.Last
+	if t.Answered {
+		last = max(last, t.AnswerTime)
+	}
+	e.seen(t.Client.Addr(), t.First, last)
+	r := e.Resolver
+	r.Asked++
+	switch {
+	case !t.Answered && !t.Undecided:
+		r.Unanswered++
+	case !t.Answered:
+	case t.Failed():
+		r.Answered++
+		r.Errors++
+	default:
+		r.Answered++
+		e.Answered++
+		e.latency.add(t.Latency(), c)
+		if t.RCode == dns.NameError {
+			r.Missing++
+		}
+	}
+}
+
+// Lookup takes a name that a client wanted to know.
+func (c *Collector) Lookup(l *dns.Lookup) {
+	e := c.resolver(l.Tries[0].Server)
+	if e == nil {
+		return
+	}
+	r := e.Resolver
+	r.Lookups++
+	good, ok := l.Answered()
+	first := &l.Tries[0]
+	switch {
+	case !ok && first.Failed():
+		r.Lost++
+	case ok && good.Server.Addr() != first.Server.Addr():
+		r.Fell++
+		r.Fallback = finding.Endpoint{AddrPort: netip.AddrPortFrom(good.Server.Addr(), 0)}
+		e.wait.add(good.Answer.Sub(first.Asked), c)
+	}
+}
+
+func (e *entry) seen(client netip.Addr, first, last pcap.Timestamp) {
+	e.Connections++
+	if _, known := e.clients[client]; !known && len(e.clients) < MaxClients {
+		if e.clients == nil {
+			e.clients = map[netip.Addr]struct{}{}
+		}
+		e.clients[client] = struct{}{}
+		e.Clients = len(e.clients)
+	}
+	if at := first.Time(); e.First.IsZero() || at.Before(e.First) {
+		e.First = at
+	}
+	if at := last.Time(); at.After(e.Last) {
+		e.Last = at
+	}
+}
+
+// List returns at most n services, the most used first. role says what the
+// captured machine is to a service.
+func (c *Collector) List(n int, machine []netip.Addr) []Service {
+	all := make([]*entry, 0, len(c.services))
+	for _, e := range c.services {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *entry) int {
+		return cmp.Or(
+			cmp.Compare(b.Connections, a.Connections), a.First.Compare(b.First),
+			a.Server.AddrPort.Compare(b.Server.AddrPort), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.SNI, b.SNI),
+		)
+	})
+	list := make([]Service, 0, min(n, len(all)))
+	for _, e := range all[:min(n, len(all))] {
+		s := e.Service
+		s.Handshake, s.RTT = e.handshake.spread(), e.rtt.spread()
+		s.ServerThink, s.ClientThink = e.serverThink.spread(), e.clientThink.spread()
+		s.Throughput = e.throughput.spread()
+		if s.Resolver != nil {
+			s.Resolver.Latency, s.Resolver.Wait = e.latency.spread(), e.wait.spread()
+		}
+		s.Role = e.role(machine)
+		list = append(list, s)
+	}
+	return list
+}
+
+func (e *entry) role(machine []netip.Addr) Role {
+	if slices.Contains(machine, e.Server.Addr()) {
+		return Serves
+	}
+	for _, a := range machine {
+		if _, ok := e.clients[a]; ok {
+			return Uses
+		}
+	}
+	return ""
+}
+
+// A sample keeps a fair choice of what was measured.
+type sample struct {
+	n        int
+	min, max float64
+	kept     []float64
+}
+
+// add takes a duration; one of 0 was not measured.
+func (s *sample) add(d time.Duration, c *Collector) {
+	if d > 0 {
+		s.put(round(float64(d)/1e6), c)
+	}
+}
+
+func (s *sample) put(v float64, c *Collector) {
+	if s.n == 0 {
+		s.min, s.max = v, v
+	}
+	s.n++
+	s.min, s.max = min(s.min, v), max(s.max, v)
+	if len(s.kept) < samples {
+		s.kept = append(s.kept, v)
+	} else if i := c.random() % uint64(s.n); i < samples {
+		s.kept[i] = v
+	}
+}
+
+// random is SplitMix64 from a fixed seed: the same capture gives the same
+// analysis.
+func (c *Collector) random() uint64 {
+	c.seed += 0x9e3779b97f4a7c15
+	z := c.seed
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+func (s *sample) spread() Spread {
+	return Spread{N: s.n, Min: s.min, Median: median(s.kept), Max: s.max, kept: s.kept}
+}

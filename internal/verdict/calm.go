@@ -1,0 +1,261 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/service"
+)
+
+// noTraffic is the verdict on an empty capture.
+func (c *court) noTraffic() Verdict {
+	v := Verdict{Cause: NoTraffic, Culprit: finding.Unknown, Confidence: 0.9, Findings: []int{}}
+	if i := c.first("capture.no-traffic"); i >= 0 {
+		f := c.findings[i]
+		v.Findings, v.Confidence, v.Culprit = append(v.Findings, i), c.sure(f.Confidence), f.Culprit
+		if v.Culprit == finding.None {
+			v.Culprit = finding.Unknown
+		}
+	}
+	switch {
+	case c.facts.Packets > 0:
+		v.Summary = fmt.Sprintf("The capture holds %s, and not one conversation among them.", plural(c.facts.Packets, "packet"))
+	case c.facts.Filtered:
+		v.Summary = "The capture is empty: nothing that its filters ask for reached or left this machine while it ran."
+	default:
+		v.Summary = "The capture is empty: nothing reached or left this machine while it ran."
+	}
+	if c.facts.Vantage.Known() {
+		v.Summary += fmt.Sprintf(" If somebody tried to reach %s meanwhile, the packets were lost before they arrived.", c.facts.Vantage.Machine())
+	}
+	v.NextStep = "Check that the filters name the right addresses and ports, and that the capture ran while it happened. " +
+		"Then capture at the other end: if packets leave there, look at the NSG, the route table (effective routes) and any firewall in between."
+	return v
+}
+
+// early is the verdict on a capture that was over before the incident began.
+func (c *court) early() Verdict {
+	f := c.facts
+	before := detect.Span(f.WindowStart.Sub(f.Last))
+	return Verdict{
+		Cause: Inconclusive, Culprit: finding.Capture, Confidence: 0.95, Findings: c.cite("capture.incomplete-window", "capture.limit-reached"),
+		Summary: fmt.Sprintf("The capture proves nothing about the incident: its last packet is of %s, %s before the incident began at %s. Whatever it shows was there before.",
+			moment(f.Last), before, moment(f.WindowStart)),
+		NextStep: "Capture again while it happens, with a higher time or byte limit if this one ended at its limit, or with narrower filters so that the limit lasts longer.",
+	}
+}
+
+// cite returns the indexes of findings of these kinds.
+func (c *court) cite(wanted ...finding.Kind) []int {
+	cited := []int{}
+	for _, k := range wanted {
+		if i := c.first(k); i >= 0 {
+			cited = append(cited, i)
+		}
+	}
+	return cited
+}
+
+// blind says why the capture can't show that all is well, or "".
+func (c *court) blind() finding.Kind {
+	f := c.facts
+	for _, k := range []finding.Kind{"capture.unreadable", "capture.loss"} {
+		if i := c.first(k); i >= 0 && c.findings[i].Severity >= finding.Medium {
+			return k
+		}
+	}
+	switch {
+	case len(c.silenced) > 0 && c.findings[c.silenced[0]].Severity >= finding.High && c.has("capture.loss"):
+		return "capture.loss"
+	case !f.anything() && f.Truncated > 0:
+		return "capture.truncated"
+	case !f.worked():
+		return "nothing"
+	}
+	return ""
+}
+
+// inconclusive is the verdict when the capture can't tell.
+func (c *court) inconclusive(why finding.Kind) Verdict {
+	v := Verdict{Cause: Inconclusive, Culprit: finding.Capture, Confidence: 0.8, Findings: c.cite(why)}
+	f := c.facts
+	switch why {
+	case "capture.truncated":
+		v.Summary = fmt.Sprintf("The packets were cut to %d bytes when they were captured, which leaves neither ports nor flags: %s tell nothing about connections.",
+			f.ShortestCut, plural(f.Packets, "packet"))
+		v.NextStep = "Capture again with whole packets (bytesPerPacket 0), or at least 96 bytes of each; 54 bytes hold the ports, and 34 do not."
+	case "capture.loss":
+		v.Summary = "The capture missed too many packets to judge by: what it lacks did arrive, as the acknowledgements in it show. " +
+			sentences(c.findings[c.first(why)].Summary)[0]
+		v.NextStep = "Capture again with narrower filters or fewer bytes of each packet, so that the machine keeps up; then judge."
+	case "nothing":
+		v.Culprit, v.Confidence = finding.Unknown, 0.6
+		v.Summary = "The capture shows no fault, and nothing that worked either: " + c.little() + "."
+		v.NextStep = "Capture for longer, with filters that let both directions through, while the fault happens; or at the other end."
+	default:
+		v.Summary = c.findings[c.first(why)].Summary
+		v.NextStep = c.findings[c.first(why)].NextStep
+	}
+	return v
+}
+
+// little says how little there is.
+func (c *court) little() string {
+	f := c.facts
+	parts := []string{plural(f.Packets, "packet")}
+	if n := f.Connections.Seen; n > 0 {
+		how := ""
+		if f.Connections.Midstream == n {
+			how = ", open before the capture began"
+		}
+		parts = append(parts, plural(n, "TCP connection")+how)
+	}
+	if n := f.Datagrams.Tried; n > 0 {
+		parts = append(parts, plural(n, "conversation")+" by UDP or ICMP without an answer")
+	}
+	return list(parts)
+}
+
+// healthy is the verdict when nothing is wrong, with the reasons in numbers.
+func (c *court) healthy() Verdict {
+	f := c.facts
+	v := Verdict{Cause: Healthy, Culprit: finding.None, Findings: []int{}, Confidence: c.sure(c.confidence())}
+	if i := c.first("capture.no-traffic"); i >= 0 && c.findings[i].Severity >= finding.Medium {
+		v.Findings = append(v.Findings, i)
+	}
+	said := []string{"Nothing is wrong in what was captured: " + list(c.reasons()) + "."}
+	if s := c.blemish(); s != "" {
+		said = append(said, s)
+	}
+	if n := len(c.silenced); n > 0 {
+		said = append(said, fmt.Sprintf("What looks like a fault (%s) is none: %s.", c.findings[c.silenced[0]].Kind, c.silencing))
+	}
+	if s := c.outside(); s != "" {
+		said = append(said, s)
+	}
+	if f.Vantage.Known() && f.Vantage.Accepted > 0 && f.Vantage.Opened == 0 {
+		said = append(said, fmt.Sprintf("The captured machine %s opened no connection of its own%s.", f.Vantage.Machine(), c.filtered()))
+	}
+	v.Summary = strings.Join(said, " ")
+	v.NextStep = "If users still see a fault, it is not in this traffic: capture while it happens, or at the other end, and look at the application's own log."
+	if f.Filtered {
+		v.NextStep = "If users still see a fault, it is not in what the filters let through: capture name resolution and the services behind this one too, or at the other end."
+	}
+	return v
+}
+
+// confidence grows with what was seen to work.
+func (c *court) confidence() float64 {
+	n := c.facts.Connections.Established + c.facts.Connections.Answered + c.facts.Questions.Worked
+	sure := 0.95
+	switch {
+	case n < 3:
+		sure = 0.7
+	case n < 10:
+		sure = 0.85
+	}
+	if c.has("capture.loss") || c.has("capture.cut-short") || c.has("capture.incomplete-window") || c.has("capture.limit-reached") {
+		sure -= 0.1
+	}
+	return sure
+}
+
+// reasons are the numbers that speak for health.
+func (c *court) reasons() []string {
+	f := c.facts
+	var all []string
+	if n := f.Connections; n.Begun > 0 {
+		s := part(int(n.Established), int(n.Begun), "TCP connection") + was(n.Established) + "established"
+		if f.TCP != nil && f.TCP.IRTT != nil && n.Established > 0 {
+			s += fmt.Sprintf(" (median round trip %s)", detect.Span(milliseconds(f.TCP.IRTT.Median)))
+		}
+		all = append(all, s)
+	} else if n.Answered > 0 {
+		all = append(all, fmt.Sprintf("%s, open before the capture began, carried data both ways", plural(n.Answered, "TCP connection")))
+	}
+	if t := f.TLS; t.Tried > 0 && t.Worked > 0 {
+		all = append(all, part(int(t.Worked), int(t.Tried), "TLS handshake")+" came to the end")
+	}
+	if q := f.Questions; q.Tried > 0 {
+		all = append(all, part(int(q.Worked), int(q.Tried), "DNS question")+was(q.Worked)+"answered"+c.dnsMedian())
+	}
+	if len(all) == 0 && f.Datagrams.Worked > 0 {
+		all = append(all, part(int(f.Datagrams.Worked), int(f.Datagrams.Tried), "conversation")+" by UDP or ICMP"+was(f.Datagrams.Worked)+"answered")
+	}
+	var segments, gone int64
+	for i := range f.Services {
+		s := &f.Services[i]
+		segments += s.Segments[0] + s.Segments[1]
+		gone += s.Lost[0] + s.Lost[1]
+	}
+	switch {
+	case segments < 20:
+	case gone == 0:
+		all = append(all, fmt.Sprintf("none of %d data segments was lost", segments))
+	default:
+		all = append(all, fmt.Sprintf("%d of %d data segments had to be sent again (%s)", gone, segments, detect.Share(int(gone), int(segments))))
+	}
+	if len(all) == 0 {
+		all = append(all, c.little())
+	}
+	return all
+}
+
+// dnsMedian is the median answer of the resolver that was asked most.
+func (c *court) dnsMedian() string {
+	var most *service.Service
+	for i := range c.facts.Services {
+		s := &c.facts.Services[i]
+		if s.Resolver != nil && s.Resolver.Latency.N > 0 && (most == nil || s.Resolver.Asked > most.Resolver.Asked) {
+			most = s
+		}
+	}
+	if most == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (median %s)", detect.Span(most.Resolver.Latency.Typical()))
+}
+
+// blemish is the worst of what is too small to be a fault.
+func (c *court) blemish() string {
+	for _, f := range c.findings {
+		if f.Severity == finding.Low && !strings.HasPrefix(string(f.Kind), "capture.") {
+			return "A small thing: " + sentences(f.Summary)[0]
+		}
+	}
+	return ""
+}
+
+// outside says that the capture missed the incident, if it did.
+func (c *court) outside() string {
+	f := c.facts
+	if late := f.First.Sub(f.WindowEnd); !f.WindowEnd.IsZero() && !f.First.IsZero() && late > 0 {
+		return fmt.Sprintf("The capture began %s after the time that the alert measured, so the fault may have been over.", detect.Span(late.Round(time.Second)))
+	}
+	return ""
+}
+
+// nextStep is the finding's.
+func (c *court) nextStep(f finding.Finding) string { return f.NextStep }
+
+func milliseconds(ms float64) time.Duration { return time.Duration(ms * 1e6) }
+
+func moment(t time.Time) string { return t.UTC().Format("15:04:05 UTC on 2 January 2006") }
+
+func was(n int64) string {
+	if n == 1 {
+		return " was "
+	}
+	return " were "
+}
+
+// list says "a, b and c".
+func list(all []string) string {
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
+}

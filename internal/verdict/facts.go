@@ -1,0 +1,60 @@
+package verdict
+
+import (
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/flow"
+	"github.com/pcapwarden/pcapwarden/internal/service"
+)
+
+// Facts are what is known of a capture beside its findings: the denominators,
+// and what limits the view.
+type Facts struct {
+	detect.Context
+	Vantage Vantage
+
+	Packets     int64
+	Truncated   int64 // cut at the snap length
+	ShortestCut int   // fewest bytes that are left of one
+	Dropped     int64 // by the capturing machine
+	CutShort    bool  // the file ends in the middle of a packet
+	LimitHit    bool  // the analysis left something out
+	First, Last time.Time
+
+	Connections Connections
+	TLS         Outcome // handshakes begun, and finished
+	Questions   Outcome // of DNS, answered
+	Datagrams   Outcome // conversations by UDP and ICMP, answered
+	TCP         *flow.Counters
+	Services    []service.Service
+}
+
+// Connections are the TCP connections of a capture.
+type Connections struct {
+	Seen        int64
+	Begun       int64 // their SYN was captured
+	Established int64
+	Answered    int64 // both sides sent payload
+	Midstream   int64 // open before the capture began
+}
+
+// An Outcome is how often something was tried, and how often it worked.
+type Outcome struct{ Tried, Worked int64 }
+
+// Note counts a try.
+func (o *Outcome) Note(worked bool) {
+	o.Tried++
+	if worked {
+		o.Worked++
+	}
+}
+
+// anything reports whether the capture holds a conversation at all.
+func (f *Facts) anything() bool { return f.Connections.Seen+f.Datagrams.Tried > 0 }
+
+// worked reports whether anything was seen to work.
+func (f *Facts) worked() bool {
+	c := f.Connections
+	return c.Established+c.Answered+f.Questions.Worked+f.Datagrams.Worked > 0
+}
