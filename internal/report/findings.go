@@ -17,7 +17,14 @@ import (
 const (
 	maxCards = 50
 	maxRows  = 500
+	maxProof = 5 // findings that the verdict names
 )
+
+// carded reports whether finding i has a card: the first do, and those that
+// the verdict rests on.
+func carded(a *analysis.Analysis, i int) bool {
+	return i >= 0 && i < len(a.Findings) && (i < maxCards || slices.Contains(a.Verdict.Findings[:min(len(a.Verdict.Findings), maxProof)], i))
+}
 
 type findingsView struct {
 	Total     int
@@ -54,9 +61,9 @@ func newFindings(a *analysis.Analysis) findingsView {
 		bySeverity[min(f.Severity, finding.Critical)]++
 		v.OnlyInfo = v.OnlyInfo && f.Severity == finding.Info
 		switch {
-		case i < maxCards:
+		case carded(a, i):
 			v.Cards = append(v.Cards, newFinding(i+1, f))
-		case i < maxCards+maxRows:
+		case len(v.Rest) < maxRows:
 			v.Rest = append(v.Rest, newFinding(i+1, f))
 		default:
 			v.Left++

@@ -8,11 +8,11 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"path"
 	"reflect"
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 )
@@ -51,7 +51,7 @@ type page struct {
 	Policy   string
 	Style    template.CSS
 	Title    string
-	File     string
+	Name     string // of the file, without its folders
 	Verdict  verdictView
 	Notes    []string // why the capture is not all that there was
 	Case     []fact
@@ -74,12 +74,12 @@ type fact struct {
 }
 
 // Long facts take a line of their own.
-func (f fact) Long() bool { return len(f.Value) > 50 }
+func (f fact) Long() bool { return utf8.RuneCountInString(f.Value) > 32 }
 
 func newPage(a *analysis.Analysis, about About) *page {
 	p := &page{
 		Policy: policy, Style: template.CSS(style),
-		File:     escape(a.Capture.File, maxPath),
+		Name:     printable(baseName(a.Capture.File)),
 		Verdict:  newVerdict(a),
 		Notes:    incomplete(a),
 		Case:     caseFacts(about),
@@ -92,8 +92,8 @@ func newPage(a *analysis.Analysis, about About) *page {
 		Schema:   printable(a.Schema),
 	}
 	p.Title = p.Verdict.Headline
-	if a.Capture.File != "" {
-		p.Title += " · " + printable(path.Base(a.Capture.File))
+	if p.Name != "" {
+		p.Title += " · " + p.Name
 	}
 	if p.Unread {
 		return p
@@ -103,7 +103,7 @@ func newPage(a *analysis.Analysis, about About) *page {
 		p.Timeline = newTimeline(a, about)
 	}
 	for i := range a.Ladders {
-		p.Ladders = append(p.Ladders, newLadder(i+1, &a.Ladders[i], a.Findings))
+		p.Ladders = append(p.Ladders, newLadder(i+1, a))
 	}
 	return p
 }
@@ -144,7 +144,7 @@ func newVerdict(a *analysis.Analysis) verdictView {
 		}
 	}
 	for _, i := range a.Verdict.Findings {
-		if i < 0 || i >= len(a.Findings) || i >= maxCards || len(v.Proof) == 5 {
+		if !carded(a, i) || len(v.Proof) == maxProof {
 			continue
 		}
 		f := &a.Findings[i]
@@ -275,6 +275,9 @@ func newTalks(all []analysis.Conversation) []talk {
 	}
 	return out
 }
+
+// baseName is the name of a file of any system without its folders.
+func baseName(file string) string { return file[strings.LastIndexAny(file, `/\`)+1:] }
 
 // program names what wrote the page, with the version that was built.
 func program() string {

@@ -20,7 +20,7 @@ const (
 	// whole pictures, so they are about a third of a page.
 	partHeight = 310
 	// maxLabel is how long a label is in the picture; the table has it all.
-	maxLabel = 48
+	maxLabel = 42
 	// waited is from when on a pause is drawn: TCP's shortest retransmission
 	// timeout on Linux and Windows is about this, so that somebody waited.
 	waited = 200 * time.Millisecond
@@ -76,16 +76,17 @@ type ladderRow struct {
 	Key                                  bool
 }
 
-func newLadder(number int, l *analysis.Ladder, findings []finding.Finding) *ladderView {
+func newLadder(number int, a *analysis.Analysis) *ladderView {
+	l := &a.Ladders[number-1]
 	v := &ladderView{
 		ID: "ladder-" + strconv.Itoa(number), Title: printableText(l.Title), Wide: len(l.Lanes) > 2,
 		Cut: len(l.Steps) >= analysis.MaxLadderSteps,
 	}
 	var proves *finding.Finding
-	if l.Finding >= 0 && l.Finding < len(findings) {
-		proves = &findings[l.Finding]
+	if l.Finding >= 0 && l.Finding < len(a.Findings) {
+		proves = &a.Findings[l.Finding]
 		v.Kind = printable(string(proves.Kind))
-		if l.Finding < maxCards {
+		if carded(a, l.Finding) {
 			v.Number = l.Finding + 1
 		}
 	}
@@ -121,6 +122,8 @@ func ladderRows(l *analysis.Ladder) []ladderRow {
 
 func elapsedDecimals(l *analysis.Ladder) int {
 	switch total := l.Steps[len(l.Steps)-1].Time.Sub(l.Steps[0].Time); {
+	case total < time.Second:
+		return 6
 	case total < 10*time.Second:
 		return 4
 	case total < 1000*time.Second:
@@ -134,6 +137,18 @@ func lane(l *analysis.Ladder, i int) []string {
 		return []string{"–"}
 	}
 	return endpointLines(l.Lanes[i])
+}
+
+// shortLabel leaves out whole messages where it can.
+func shortLabel(s string) string {
+	short := shorten(s, maxLabel)
+	if short == s {
+		return s
+	}
+	if at := strings.LastIndex(short, ", "); at > len(short)/2 {
+		return short[:at+2] + "…"
+	}
+	return short
 }
 
 // A drawing lays a ladder out from top to bottom, part by part.
@@ -180,7 +195,7 @@ func (d *drawing) x(lane int) float64 {
 	if n == 1 {
 		return .5
 	}
-	margin := .2
+	margin := .22
 	if n > 2 {
 		margin = .4 / float64(n)
 	}
@@ -263,7 +278,7 @@ func (d *drawing) step(i int) {
 	d.lives(d.y, d.y+stepHeight, false)
 	row := &d.view.Rows[i]
 	a := arrow{
-		Y: d.y + lineBelow, TextY: d.y + textBelow, Label: shorten(row.Label, maxLabel),
+		Y: d.y + lineBelow, TextY: d.y + textBelow, Label: shortLabel(row.Label),
 		Packet: row.Packet, Time: row.Elapsed, Key: s.Key,
 	}
 	lanes := len(d.ladder.Lanes)

@@ -220,8 +220,8 @@ func (t *timeline) addSteps(a *analysis.Analysis, s scale, y int) int {
 	if len(t.Steps) == 0 {
 		return y
 	}
-	t.StepsLabel = label(from, to, y+12, "packets of the ladders")
-	t.Facts = append(t.Facts, timeFact{"packets of the ladders", "", times(len(t.Steps), "packet"),
+	t.StepsLabel = label(from, to, y+12, "packets drawn below")
+	t.Facts = append(t.Facts, timeFact{"packets drawn below", "", times(len(t.Steps), "packet"),
 		clock(first, a.Capture), clock(last, a.Capture)})
 	return y + rowHeight
 }
@@ -234,10 +234,12 @@ func (t *timeline) addTicks(s scale, zero time.Time) {
 		return
 	}
 	step := tickStep(total)
-	n := s.start.Sub(zero) / step
-	for ; zero.Add(n*step).Compare(s.end) <= 0; n++ {
+	// Durations end at 292 years and forged times do not, so the ticks are
+	// counted, and one whose product wraps around is not in the picture.
+	first := s.start.Sub(zero) / step
+	for n := first; n <= first+total/step+1; n++ {
 		at := zero.Add(n * step)
-		if at.Before(s.start) {
+		if at.Before(s.start) || at.After(s.end) {
 			continue
 		}
 		text := "0"

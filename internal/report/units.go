@@ -57,7 +57,7 @@ func shorten(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {
 		return s
 	}
-	return strings.TrimRight(string([]rune(s)[:n-1]), " ") + "…"
+	return strings.TrimRight(string([]rune(s)[:n-1]), " ,;") + "…"
 }
 
 // Bytes writes a number of bytes with three digits: "3.21 MB".
