@@ -42,6 +42,9 @@ func (t *Tally) keep(packets []int64) {
 	}
 }
 
+// Prove adds packets to what was counted.
+func (t *Tally) Prove(packets ...int64) { t.keep(packets) }
+
 // Merge adds what o counted.
 func (t *Tally) Merge(o *Tally) {
 	if o.Count == 0 {

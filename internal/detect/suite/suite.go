@@ -5,15 +5,19 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/detect/beacon"
 	"github.com/pcapwarden/pcapwarden/internal/detect/connect"
+	"github.com/pcapwarden/pcapwarden/internal/detect/loss"
 	"github.com/pcapwarden/pcapwarden/internal/detect/reset"
 	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
 	"github.com/pcapwarden/pcapwarden/internal/detect/tlsfail"
+	"github.com/pcapwarden/pcapwarden/internal/detect/window"
 )
 
 // Default are all detectors.
 var Default = []*detect.Detector{
 	connect.Detector,
 	reset.Detector,
+	loss.Detector,
+	window.Detector,
 	tlsfail.Detector,
 	resolve.Detector,
 	beacon.Detector,
