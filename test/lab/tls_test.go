@@ -54,7 +54,8 @@ var handshakes = []experiment{
 		},
 		shows: "tcp.flags.reset == 1 && tcp.srcport == 443 && ip.ttl == 64",
 		want: analysistest.Want{
-			Cause: analysis.TLSRejected, Culprits: []finding.Culprit{finding.Middlebox, finding.Firewall}, Kinds: []finding.Kind{"tls.handshake-reset"},
+			Cause: analysis.TLSRejected, Culprits: []finding.Culprit{finding.Middlebox, finding.Firewall},
+			Kinds: []finding.Kind{"tls.handshake-reset", "tcp.reset"},
 		},
 	},
 	{

@@ -80,10 +80,9 @@ func (w *world) sleep(d time.Duration) {
 func (w *world) mirror() {
 	w.t.Helper()
 	w.router.ip("link add monitor type veth peer name mirror\nlink set monitor up\nlink set mirror up\n")
-	commands := "qdisc add dev toclient clsact\n"
-	for _, direction := range []string{"ingress", "egress"} {
-		commands += "filter add dev toclient " + direction + " protocol all u32 match u32 0 0" +
-			" action mirred egress mirror dev mirror pipe action mirred egress mirror dev mirror\n"
-	}
+	const twice = " protocol all u32 match u32 0 0 action mirred egress mirror dev mirror pipe action mirred egress mirror dev mirror\n"
+	commands := "qdisc add dev toclient clsact\n" +
+		"filter add dev toclient ingress" + twice +
+		"filter add dev toclient egress" + twice
 	w.router.feed(commands, "tc", "-batch", "-")
 }
