@@ -5,6 +5,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/detect/beacon"
 	"github.com/pcapwarden/pcapwarden/internal/detect/connect"
+	"github.com/pcapwarden/pcapwarden/internal/detect/latency"
 	"github.com/pcapwarden/pcapwarden/internal/detect/loss"
 	"github.com/pcapwarden/pcapwarden/internal/detect/reset"
 	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
@@ -18,6 +19,7 @@ var Default = []*detect.Detector{
 	reset.Detector,
 	loss.Detector,
 	window.Detector,
+	latency.Detector,
 	tlsfail.Detector,
 	resolve.Detector,
 	beacon.Detector,

@@ -1,0 +1,139 @@
+package latency
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/flow"
+)
+
+// maxSample bounds how many handshakes of a pair the median is made of, and
+// how many may turn out slow.
+const maxSample = 256
+
+// handshakes are those of the same parties.
+type handshakes struct {
+	detect.Case     // the slow ones
+	of          int // all
+	sample      []time.Duration
+	long        []handshake // slow by itself, or maybe as an outlier
+	median      time.Duration
+	worst       handshake
+	retries     int // slow ones with SYNs or SYN-ACKs that were sent again
+}
+
+type handshake struct {
+	conn    detect.Case // of this one
+	took    time.Duration
+	parts   flow.Latency
+	retries int
+	later   time.Duration // the shortest round trip after the handshake; 0: unknown
+	path    bool          // the first request took as long
+}
+
+// add keeps a handshake, and reports whether it and the first request were
+// slow because of the path.
+func (h *handshakes) add(c *detect.Connection) bool {
+	h.of++
+	l := c.Latency()
+	if len(h.sample) < maxSample {
+		h.sample = append(h.sample, l.Handshake)
+	}
+	if l.Handshake < least || len(h.long) >= maxSample {
+		return false
+	}
+	n := handshake{took: l.Handshake, parts: l, later: c.Client().AckRTT().Min}
+	n.retries = int(c.Client().SYNs+c.Server().SYNs) - 2
+	first := c.Server().Talk().FirstAnswer
+	n.path = l.Handshake >= farAway && n.retries == 0 && first.Acked.Since(first.Asked) >= farAway
+	n.conn.Note(c, c.FirstSYN.Time, c.FirstSYN.Frame, c.LastSYN.Frame, c.SYNACK.Frame, c.HandshakeACK.Frame)
+	if n.path {
+		n.conn.Prove(first.Asked.Frame, first.Acked.Frame)
+	}
+	h.long = append(h.long, n)
+	return n.path
+}
+
+// judge counts the slow ones, and reports whether there are any.
+func (h *handshakes) judge() bool {
+	if len(h.sample) == 0 {
+		return false
+	}
+	slices.Sort(h.sample)
+	h.median = h.sample[(len(h.sample)-1)/2]
+	for i := range h.long {
+		n := &h.long[i]
+		if n.took <= slow && !n.path && !(len(h.sample) >= 5 && n.took > outlier*h.median) {
+			continue
+		}
+		h.Merge(&n.conn)
+		h.Clients, h.Services = 1, 1
+		if n.retries > 0 {
+			h.retries++
+		}
+		if n.took > h.worst.took {
+			h.worst = *n
+		}
+	}
+	h.sample, h.long = nil, nil
+	return h.Count > 0
+}
+
+// Join takes over another pair's handshakes.
+func (h *handshakes) Join(o *handshakes) {
+	h.Merge(&o.Case)
+	h.of += o.of
+	h.retries += o.retries
+	if o.worst.took > h.worst.took {
+		h.worst, h.median = o.worst, o.median
+	}
+}
+
+func (s *state) slowHandshake(h *handshakes) finding.Finding {
+	w, l := h.worst, h.worst.parts
+	rtt := max(l.ServerPart, l.ClientPart)
+	f := finding.Finding{
+		Kind: "tcp.slow-handshake", Severity: finding.Info, Confidence: 0.8, Culprit: finding.Network, Flow: h.Flow(),
+		Summary: fmt.Sprintf("%d of %s from %s took long, %s at most (the median is %s), since %s.",
+			h.Count, detect.Count(h.of, "TCP handshake"), h.Parties(), detect.Span(w.took), detect.Span(h.median), detect.Clock(h.First)),
+		Detail: map[string]any{
+			"seconds": detect.Seconds(w.took), "synRetries": w.retries, "serverPart": detect.Seconds(l.ServerPart), "clientPart": detect.Seconds(l.ClientPart),
+			"medianSeconds": detect.Seconds(h.median), "rttSeconds": detect.Seconds(rtt), "connections": h.Count, "of": h.of, "nearServer": l.NearServer,
+		},
+	}
+	switch {
+	case 2*h.Count >= h.of:
+		f.Severity = finding.Medium
+	case 20*h.Count >= h.of:
+		f.Severity = finding.Low
+	}
+	server, client := s.pass.IsVantage(h.Flow().Server.Addr()), s.pass.IsVantage(h.Flow().Client.Addr())
+	switch {
+	case 2*h.retries >= h.Count && server && l.ServerPart+l.ClientPart < w.took/2:
+		f.Culprit, f.Confidence = finding.Server, 0.6
+		f.Summary += fmt.Sprintf(" The captured server answered only after %s: its accept queue may be full.", detect.Count(w.retries, "repeated SYN"))
+	case 2*h.retries >= h.Count:
+		f.Summary += fmt.Sprintf(" SYNs or SYN-ACKs were lost and sent again in %d of them.", h.retries)
+	case l.ClientPart > l.ServerPart && client:
+		f.Culprit, f.Confidence = finding.Client, 0.7
+		f.Summary += fmt.Sprintf(" The captured client took %s to acknowledge the SYN-ACK.", detect.Span(l.ClientPart))
+	case l.ClientPart > l.ServerPart:
+		f.Summary += fmt.Sprintf(" The way from here to the client and back takes %s.", detect.Span(l.ClientPart))
+	case server, w.later > 0 && w.later < l.ServerPart/4:
+		f.Culprit, f.Confidence = finding.Server, 0.7
+		f.Summary += fmt.Sprintf(" The server took %s to accept", detect.Span(l.ServerPart))
+		if w.later > 0 {
+			f.Summary += fmt.Sprintf("; later round trips take %s", detect.Span(w.later))
+		}
+		f.Summary += "."
+	case w.path:
+		f.Confidence = 0.9
+		f.Summary += " The acknowledgement of the first request took as long: it is the path that is slow, not the server."
+	default:
+		f.Summary += fmt.Sprintf(" The way from here to the server and back takes %s.", detect.Span(l.ServerPart))
+	}
+	return f
+}

@@ -1,0 +1,135 @@
+// Package latency knows where the time goes: into the network, the server or
+// the client.
+//
+// Details:
+//
+//	tcp.slow-handshake  seconds (the longest, first SYN to ACK), synRetries, serverPart and clientPart (seconds of the
+//	                    longest: SYN to SYN-ACK, SYN-ACK to ACK), medianSeconds (of the same parties), rttSeconds
+//	app.slow-response   seconds (the longest, without the round trip), rttSeconds, acknowledgedAfter (seconds until the
+//	                    server had acknowledged the request), answers, slow, unanswered, phase (request or greeting), percent
+//	app.slow-client     seconds (the longest, handshake to first request), rttSeconds
+//
+// and in all of them connections (affected) and of (connections of the same
+// parties), and nearServer (the capture point is at the server's end).
+package latency
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
+	"github.com/pcapwarden/pcapwarden/internal/flow"
+)
+
+// Detector reports slow handshakes, servers and clients.
+var Detector = &detect.Detector{
+	Name: "latency",
+	Reports: []detect.Reported{
+		{
+			Kind:  "tcp.slow-handshake",
+			Means: "The TCP handshake took long: packets of it were lost and sent again, the path is slow, or the server was slow to accept.",
+			Threshold: "more than 1 s from the first SYN to the ACK, or more than 10 times the median of the same parties and 0.2 s, or 0.5 s if the acknowledgement of the first request took that long as well. " +
+				"Medium from half of the handshakes, low from 5 %, else info",
+			Next: "SYNs that are lost point at the path or at a full accept queue; a long round trip at the route (another region, a VPN, a congested link). Compare the round trip with the distance.",
+		},
+		{
+			Kind:  "app.slow-response",
+			Means: "The server received a request, acknowledged it, and took long to answer, or did not answer at all: the application is slow, not the network. Where even the acknowledgement was late, it is the network.",
+			Threshold: "more than 1 s and 5 round trips from the last byte of the request to the first of the answer; without an answer, 10 s, or 5 s when the client gave up. Interactive sessions (SSH, telnet, RDP, VNC) and " +
+				"TLS messages too small for a request are left out. Medium from 10 % of the answers, or 2 % if it took 5 s; high from half of 5; low from 1 %, else info",
+			Next: "Look at the server's own figures for these requests: the application log, its database, the queue in front of it, CPU. The packets say when it got the request and when it began to answer.",
+		},
+		{
+			Kind:      "app.slow-client",
+			Means:     "The client connected and then took long to send its first request: whatever is slow happens before the network, on the client.",
+			Threshold: "more than 1 s and 5 round trips from the end of the handshake to the first request, of a client that speaks first; medium from half of the connections, low from 10 %, else info",
+			Next:      "Look at the client between connecting and sending: a thread pool, a proxy script, a name lookup, an antivirus. Browsers that connect ahead of need look like this, too.",
+		},
+	},
+	Start: start,
+}
+
+const (
+	slow      = time.Second
+	roundTrip = 5 // so many of them are no network's fault
+	outlier   = 10
+	least     = 200 * time.Millisecond // an outlier below is not worth a word
+	farAway   = 500 * time.Millisecond
+
+	forever = 10 * time.Second // without an answer
+	gaveUp  = 5 * time.Second  // without an answer, until the client closed
+)
+
+// smallTLS is what is too small for a request or an answer in TLS: alerts,
+// and the frames with which HTTP/2 keeps its connections.
+const smallTLS = 48
+
+// interactive are the ports of people, who wait for commands to finish.
+var interactive = map[uint16]bool{22: true, 23: true, 3389: true, 5900: true, 5901: true}
+
+type state struct {
+	pass       *detect.Pass
+	handshakes detect.Groups[detect.Pair, handshakes]
+	responses  detect.Groups[detect.Pair, responses]
+	clients    detect.Groups[detect.Pair, clients]
+	waiting    []question
+}
+
+// question is one that had no answer when the capture ended.
+type question struct {
+	client, server netip.AddrPort
+	asked, acked   flow.Moment
+}
+
+const maxWaiting = 16384
+
+func start(p *detect.Pass) detect.Hooks {
+	s := &state{pass: p}
+	return detect.Hooks{Connection: s.connection, End: s.end}
+}
+
+func (s *state) connection(c *detect.Connection) {
+	k := c.Pair()
+	if k.Platform() || c.OneWay() {
+		return
+	}
+	farther := false
+	if c.Established() {
+		if h := s.handshakes.At(k); h != nil {
+			farther = h.add(c)
+		}
+	}
+	if r := s.responses.At(k); r != nil && !interactive[c.ServerAddr().Port()] && !farther {
+		s.respond(r, c)
+	}
+	if g := s.clients.At(k); g != nil && c.Established() && c.Client().Talk().First.Seen() {
+		g.add(c)
+	}
+}
+
+// handshaking reports whether TLS has not got to requests.
+func handshaking(c *detect.Connection) bool {
+	return c.TLS != nil && c.TLS.Hello != nil && c.TLS.Stage() != tls.StageEstablished
+}
+
+func (s *state) end(sum *detect.Summary) {
+	for _, q := range s.waiting {
+		k := detect.Pair{Client: q.client.Addr(), Server: q.server}
+		if r := s.responses.At(k); r != nil && sum.Last.Sub(q.asked.Time) >= forever {
+			r.unanswered(q.client, q.server, q.asked, q.acked, sum.Last.Sub(q.asked.Time))
+		}
+	}
+	s.handshakes.Keep(func(_ detect.Pair, h *handshakes) bool { return h.judge() })
+	s.responses.Keep(func(_ detect.Pair, r *responses) bool { return r.Count > 0 })
+	s.clients.Keep(func(_ detect.Pair, g *clients) bool { return g.Count > 0 })
+	for _, h := range detect.Gather(&s.handshakes) {
+		s.pass.Report(h.Into(s.slowHandshake(h)))
+	}
+	for _, r := range detect.Gather(&s.responses) {
+		s.pass.Report(r.Into(r.finding()))
+	}
+	for _, g := range detect.Gather(&s.clients) {
+		s.pass.Report(g.Into(g.finding()))
+	}
+}
