@@ -1,16 +1,24 @@
-// Package beacon detects connections that are opened, or tried, at regular
+// Package beacon detects connections that are opened, or tried, at even
 // intervals.
+//
+// Details: intervalSeconds (the median), intervals (how many were seen),
+// connections (opened or refused; several within half a second are one beat),
+// refused (of these), spanSeconds, score (1 - MAD/median of the intervals),
+// timeScore and sizeScore (RITA's, of the intervals and of what the client
+// sends), service (as seen), name (SNI).
 package beacon
 
 import (
-	"fmt"
+	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
-	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/dissect/quic"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
+	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
@@ -20,115 +28,197 @@ var Detector = &detect.Detector{
 	Name: "beacon",
 	Reports: []detect.Reported{{
 		Kind:      "traffic.beacon",
-		Means:     "One machine opens connections to the same service at even intervals, as heartbeats, agents and malware do.",
-		Threshold: "at least 6 connections, intervals above 0.5 s, 1 - MAD/median of at least 0.9 (after RITA's time score), over at least 5 intervals",
-		Next:      "Look the client up in the inventory: which software does it run that calls at this interval? An unknown one is for security operations.",
+		Means:     "One machine opens connections to the same service at even intervals, as heartbeats, agents, pollers and malware do. Refused attempts at even intervals are an automatic client that nobody serves any more.",
+		Threshold: "at least 6 successful connections, or 6 refused ones; intervals above 0.5 s; 1 - MAD/median of the intervals at least 0.9, over at least 5 of them (RITA's time score, without its parts that need a day). Attempts without an answer do not count: their intervals are TCP's (activecm/rita-legacy#117). Left out: 168.63.129.16, 169.254.169.254, DNS, NTP and discovery protocols.",
+		Next:      "Look the client up in the inventory: which software does it run that calls at this interval? Known services are mostly polled on purpose; an unknown one is for security operations.",
 	}},
 	Start: start,
 }
 
 const (
-	minConnections = 6
-	minInterval    = 500 * time.Millisecond
-	minScore       = 0.9
-	maxKept        = 512 // connections of one pair that are timed
+	minBeats    = 6
+	minInterval = 500 * time.Millisecond
+	minScore    = 0.9
+	maxKept     = 1024 // connections of one pair that are timed
 )
 
-// Azure's own services, which every machine talks to at intervals.
+// Azure's own services, which every machine talks to at intervals, and whose
+// health probes come at intervals.
 // https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 var platform = []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
 
-type pair struct {
-	client netip.Addr
-	server netip.AddrPort
+// housekeeping are UDP ports of protocols that repeat themselves by design:
+// DNS, DHCP, NTP, NetBIOS, SSDP, WS-Discovery, mDNS and LLMNR.
+var housekeeping = []uint16{53, 67, 68, 123, 137, 138, 1900, 3702, 5353, 5355}
+
+// key is who calls whom: a service with a name is the same at all its
+// addresses.
+type key struct {
+	protocol string
+	client   netip.Addr
+	server   netip.AddrPort // without address if there is a name
+	name     string
 }
 
-type calls struct {
-	detect.Tally
-	at      []pcap.Timestamp
-	refused int
-	silent  int
+// series are the calls of one key, in any order.
+type series struct {
+	good, refused []call
+	server        netip.AddrPort
+	service       string
+	payload       uint64
+}
+
+// call is one connection.
+type call struct {
+	at    pcap.Timestamp
+	frame int64
+	sent  uint64 // payload of the client
+}
+
+type state struct {
+	pass  *detect.Pass
+	all   detect.Groups[key, series]
+	names map[netip.AddrPort]string // by the client's endpoint, of QUIC
 }
 
 func start(p *detect.Pass) detect.Hooks {
-	var pairs detect.Groups[pair, calls]
-	return detect.Hooks{
-		Connection: func(c *detect.Connection) {
-			if !c.FirstSYN.Seen() || slices.Contains(platform, c.ServerAddr().Addr()) {
-				return
-			}
-			k := pairs.At(pair{c.ClientAddr().Addr(), c.ServerAddr()})
-			if k == nil || len(k.at) == maxKept {
-				return
-			}
-			k.Add(c.FirstSYN.Time, c.FirstSYN.Frame)
-			k.at = append(k.at, c.FirstSYN.Time)
-			switch {
-			case c.RST().Seen() && c.RST().Phase == flow.AfterSYN:
-				k.refused++
-			case c.OneWay():
-				k.silent++
-			}
-		},
-		End: func(*detect.Summary) {
-			for k, c := range pairs.All {
-				if f, ok := judge(k, c); ok {
-					p.Report(c.Into(f))
-				}
-			}
-		},
+	s := &state{pass: p, names: map[netip.AddrPort]string{}}
+	return detect.Hooks{Connection: s.connection, Conversation: s.conversation, QUIC: s.quic, End: func(*detect.Summary) { s.end() }}
+}
+
+func (s *state) connection(c *detect.Connection) {
+	client, server := c.ClientAddr().Addr(), c.ServerAddr()
+	if !c.FirstSYN.Seen() || slices.Contains(platform, server.Addr()) || slices.Contains(platform, client) {
+		return
+	}
+	k := key{protocol: "tcp", client: client, server: server}
+	if c.TLS != nil && c.TLS.Hello != nil && c.TLS.Hello.SNI != "" {
+		k.name, k.server = strings.ToLower(c.TLS.Hello.SNI), netip.AddrPortFrom(netip.Addr{}, server.Port())
+	}
+	g := s.all.At(k)
+	if g == nil {
+		return
+	}
+	at := call{c.FirstSYN.Time, c.FirstSYN.Frame, c.Client().Bytes}
+	switch {
+	case c.Established():
+		if len(g.good) < maxKept {
+			g.good = append(g.good, at)
+		}
+		g.server, g.service = server, c.Service
+		g.payload += c.Client().Bytes + c.Server().Bytes
+	case c.RST().Seen() && c.RST().Phase == flow.AfterSYN && c.RST().From != c.ClientSide:
+		if len(g.refused) < maxKept {
+			g.refused = append(g.refused, at)
+		}
+		g.server = server
 	}
 }
 
-func judge(k pair, c *calls) (finding.Finding, bool) {
-	// What is sent again when nobody answers has the intervals of a timer of
-	// TCP, not of an application.
-	if len(c.at) < minConnections || c.silent > len(c.at)/2 {
-		return finding.Finding{}, false
+// conversation takes UDP: a client that uses a new port for each call.
+func (s *state) conversation(c *flow.Conversation) {
+	from, to := c.Endpoint(c.Initiator), c.Endpoint(c.Initiator.Other())
+	if c.Protocol != packet.ProtocolUDP || c.Packets[c.Initiator.Other()] == 0 || slices.Contains(platform, to.Addr()) || slices.Contains(platform, from.Addr()) ||
+		slices.Contains(housekeeping, to.Port()) || slices.Contains(housekeeping, from.Port()) {
+		return
 	}
-	slices.Sort(c.at)
-	intervals := make([]time.Duration, 0, len(c.at)-1)
-	for i := 1; i < len(c.at); i++ {
-		intervals = append(intervals, c.at[i].Sub(c.at[i-1]))
+	k := key{protocol: "udp", client: from.Addr(), server: to, name: s.names[from]}
+	if k.name != "" {
+		k.server = netip.AddrPortFrom(netip.Addr{}, to.Port())
 	}
-	middle := median(intervals)
-	if middle < minInterval {
-		return finding.Finding{}, false
+	g := s.all.At(k)
+	if g == nil || len(g.good) >= maxKept {
+		return
 	}
-	deviations := make([]time.Duration, 0, len(intervals))
-	for _, d := range intervals {
-		deviations = append(deviations, (d - middle).Abs())
+	g.good = append(g.good, call{c.First.Time, c.First.Frame, c.Bytes[c.Initiator]})
+	g.server = to
+	g.payload += c.Bytes[0] + c.Bytes[1]
+	if k.name != "" {
+		g.service = "quic"
 	}
-	score := 1 - float64(median(deviations))/float64(middle)
-	span := c.at[len(c.at)-1].Sub(c.at[0])
-	if score < minScore || span < 5*middle {
-		return finding.Finding{}, false
-	}
-	f := finding.Finding{
-		Kind: "traffic.beacon", Severity: finding.Medium, Confidence: min(0.95, score*float64(min(len(intervals), 20))/20+0.3), Culprit: finding.Client,
-		Flow: &finding.Flow{
-			Protocol: "tcp", Client: finding.Endpoint{AddrPort: netip.AddrPortFrom(k.client, 0)}, Server: finding.Endpoint{AddrPort: k.server},
-		},
-		Summary: fmt.Sprintf("%s opens a connection to %s every %v: %d times, %d intervals, evenness %.2f.",
-			k.client, k.server, middle.Round(10*time.Millisecond), len(c.at), len(intervals), score),
-		Detail: map[string]any{
-			"intervalSeconds": float64(middle.Round(time.Millisecond)) / 1e9, "intervals": len(intervals),
-			"connections": len(c.at), "refused": c.refused, "score": float64(int(score*1000)) / 1000,
-		},
-	}
-	if c.refused == len(c.at) {
-		f.Severity = finding.Low
-		f.Summary = fmt.Sprintf("%s tries to connect to %s every %v, %d times, and is refused each time: an automatic client, not a person.",
-			k.client, k.server, middle.Round(10*time.Millisecond), len(c.at))
-	}
-	return f, true
 }
 
-func median(all []time.Duration) time.Duration {
+func (s *state) quic(c *quic.Connection) {
+	if c.Hello != nil && len(s.names) < 8*maxKept {
+		s.names[c.Client] = strings.ToLower(c.Hello.SNI)
+	}
+}
+
+// beats puts calls in order and takes those that come together for one.
+func beats(calls []call) []call {
+	slices.SortFunc(calls, func(a, b call) int { return cmp.Compare(a.at, b.at) })
+	var out []call
+	for i, c := range calls {
+		if i > 0 && c.at.Sub(calls[i-1].at) <= minInterval {
+			out[len(out)-1].sent += c.sent
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// rhythm is how even a series of beats is.
+type rhythm struct {
+	interval  time.Duration // median
+	intervals int
+	span      time.Duration
+	score     float64 // 1 - MAD/median of the intervals
+	time      float64 // RITA's: the score, and how symmetric the intervals lie around the median
+	size      float64 // the same of what the client sends
+}
+
+// regular reports whether there are enough beats, at even intervals.
+func regular(all []call) (rhythm, bool) {
+	if len(all) < minBeats {
+		return rhythm{}, false
+	}
+	var intervals, sizes []float64
+	for i, c := range all {
+		sizes = append(sizes, float64(c.sent))
+		if i > 0 {
+			intervals = append(intervals, float64(c.at.Sub(all[i-1].at)))
+		}
+	}
+	middle := quantile(intervals, 0.5)
+	r := rhythm{interval: time.Duration(middle), intervals: len(intervals), span: all[len(all)-1].at.Sub(all[0].at)}
+	r.score = evenness(intervals)
+	r.time = (r.score + symmetry(intervals)) / 2
+	r.size = (evenness(sizes) + symmetry(sizes)) / 2
+	return r, r.score >= minScore && float64(r.span) >= 5*middle
+}
+
+// evenness is 1 - MAD/median, at least 0.
+func evenness(all []float64) float64 {
+	middle := quantile(all, 0.5)
+	if middle < 1 {
+		return 0
+	}
+	away := make([]float64, 0, len(all))
+	for _, v := range all {
+		away = append(away, max(v-middle, middle-v))
+	}
+	return max(0, 1-quantile(away, 0.5)/middle)
+}
+
+// symmetry is 1 - |Bowley's skewness|, which is taken as 0 where the
+// quartiles lie too close to say.
+func symmetry(all []float64) float64 {
+	low, middle, high := quantile(all, 0.25), quantile(all, 0.5), quantile(all, 0.75)
+	if high-low < 10 || middle == low || middle == high {
+		return 1
+	}
+	skew := (low + high - 2*middle) / (high - low)
+	return 1 - max(skew, -skew)
+}
+
+// quantile interpolates between the nearest two.
+func quantile(all []float64, q float64) float64 {
 	s := slices.Sorted(slices.Values(all))
-	n := len(s)
-	if n%2 == 1 {
-		return s[n/2]
+	at := q * float64(len(s)-1)
+	i := int(at)
+	if i+1 >= len(s) {
+		return s[len(s)-1]
 	}
-	return (s[n/2-1] + s[n/2]) / 2
+	return s[i] + (at-float64(i))*(s[i+1]-s[i])
 }
