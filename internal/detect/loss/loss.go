@@ -63,12 +63,13 @@ func (s *state) connection(c *detect.Connection) {
 	if k.Platform() || c.Client().DataSegments+c.Server().DataSegments == 0 {
 		return
 	}
-	if t := s.all.At(k); t != nil {
+	t := s.all.At(k)
+	if t != nil {
 		t.connections++
 		t.segments[0] += segments(c.Client())
 		t.segments[1] += segments(c.Server())
 	}
-	if s.silent(c, k) {
+	if s.silent(c, k) || t == nil { // a loss is a share of something: of nothing, where there are too many pairs
 		return
 	}
 	var m [2]measure
@@ -132,11 +133,13 @@ func (s *state) silent(c *detect.Connection, k detect.Pair) bool {
 const blackhole = 1200
 
 func (s *state) end(sum *detect.Summary) {
-	for k, m := range s.mute.All {
-		m.of = s.all.At(k).connections
-	}
-	for k, m := range s.forgotten.All {
-		m.of = s.all.At(k).connections
+	for _, g := range []*detect.Groups[detect.Pair, silence]{&s.mute, &s.forgotten} {
+		for k, m := range g.All {
+			m.of = m.Count // at least
+			if t := s.all.At(k); t != nil {
+				m.of = t.connections
+			}
+		}
 	}
 	for _, g := range []*detect.Groups[detect.Pair, losses]{&s.lost, &s.reordered} {
 		for k, l := range g.All {
