@@ -4,9 +4,13 @@ package suite
 import (
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/detect/beacon"
+	"github.com/pcapwarden/pcapwarden/internal/detect/certificate"
 	"github.com/pcapwarden/pcapwarden/internal/detect/connect"
+	"github.com/pcapwarden/pcapwarden/internal/detect/destination"
+	"github.com/pcapwarden/pcapwarden/internal/detect/exposure"
 	"github.com/pcapwarden/pcapwarden/internal/detect/latency"
 	"github.com/pcapwarden/pcapwarden/internal/detect/loss"
+	"github.com/pcapwarden/pcapwarden/internal/detect/quality"
 	"github.com/pcapwarden/pcapwarden/internal/detect/reset"
 	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
 	"github.com/pcapwarden/pcapwarden/internal/detect/tlsfail"
@@ -21,6 +25,10 @@ var Default = []*detect.Detector{
 	window.Detector,
 	latency.Detector,
 	tlsfail.Detector,
+	certificate.Detector,
 	resolve.Detector,
 	beacon.Detector,
+	destination.Detector,
+	exposure.Detector,
+	quality.Detector,
 }
