@@ -100,6 +100,7 @@ func about(c capture.Case) report.About {
 	r := report.About{
 		Incident: c.Incident, Case: c.ID, Target: c.Target, Region: c.Region,
 		Alert: c.Alert.Rule, Severity: c.Alert.Severity, Fired: c.Alert.Fired,
+		WindowStart: c.Alert.WindowStart, WindowEnd: c.Alert.WindowEnd,
 		Profile: c.Profile, Reason: c.Approval.Reason, Owner: c.Approval.Owner, Approver: c.Approval.Approver,
 		Started: c.Started, TimeLimit: c.TimeLimit, TotalBytes: c.TotalBytes, DeleteAfter: c.DeleteAfter,
 	}
