@@ -64,6 +64,13 @@ func (a *Case) NoteBetween(client, server netip.AddrPort, at pcap.Timestamp, pac
 	a.Add(at, packets...)
 }
 
+// Over says that the case is not about TCP.
+func (a *Case) Over(protocol string) {
+	if a.flow != nil {
+		a.flow.Protocol = protocol
+	}
+}
+
 // Base returns a: whatever embeds a Case is a [Joiner] with a Join method.
 func (a *Case) Base() *Case { return a }
 

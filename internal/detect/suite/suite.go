@@ -5,11 +5,13 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/detect/beacon"
 	"github.com/pcapwarden/pcapwarden/internal/detect/certificate"
+	"github.com/pcapwarden/pcapwarden/internal/detect/churn"
 	"github.com/pcapwarden/pcapwarden/internal/detect/connect"
 	"github.com/pcapwarden/pcapwarden/internal/detect/destination"
 	"github.com/pcapwarden/pcapwarden/internal/detect/exposure"
 	"github.com/pcapwarden/pcapwarden/internal/detect/latency"
 	"github.com/pcapwarden/pcapwarden/internal/detect/loss"
+	"github.com/pcapwarden/pcapwarden/internal/detect/oneway"
 	"github.com/pcapwarden/pcapwarden/internal/detect/quality"
 	"github.com/pcapwarden/pcapwarden/internal/detect/reset"
 	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
@@ -24,6 +26,8 @@ var Default = []*detect.Detector{
 	loss.Detector,
 	window.Detector,
 	latency.Detector,
+	oneway.Detector,
+	churn.Detector,
 	tlsfail.Detector,
 	certificate.Detector,
 	resolve.Detector,
