@@ -10,12 +10,14 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
-// Count says how many: "1 connection", "3 connections". The plural of what
-// ends in s, x or h takes "es".
+// Count says how many: "1 connection", "3 connections", "3 queries". The plural
+// of what ends in s, x or h takes "es".
 func Count(n int, what string) string {
 	switch {
 	case n == 1:
 		return "1 " + what
+	case strings.HasSuffix(what, "ry"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(what, "y"))
 	case strings.HasSuffix(what, "s") || strings.HasSuffix(what, "x") || strings.HasSuffix(what, "h"):
 		return fmt.Sprintf("%d %ses", n, what)
 	}

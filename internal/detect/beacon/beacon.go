@@ -42,11 +42,6 @@ const (
 	maxKept     = 1024 // connections of one pair that are timed
 )
 
-// Azure's own services, which every machine talks to at intervals, and whose
-// health probes come at intervals.
-// https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
-var platform = []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
-
 // housekeeping are UDP ports of protocols that repeat themselves by design:
 // DNS, DHCP, NTP, NetBIOS, SSDP, WS-Discovery, mDNS and LLMNR.
 var housekeeping = []uint16{53, 67, 68, 123, 137, 138, 1900, 3702, 5353, 5355}
@@ -88,7 +83,7 @@ func start(p *detect.Pass) detect.Hooks {
 
 func (s *state) connection(c *detect.Connection) {
 	client, server := c.ClientAddr().Addr(), c.ServerAddr()
-	if !c.FirstSYN.Seen() || slices.Contains(platform, server.Addr()) || slices.Contains(platform, client) {
+	if !c.FirstSYN.Seen() || c.Pair().Platform() {
 		return
 	}
 	k := key{protocol: "tcp", client: client, server: server}
@@ -118,7 +113,7 @@ func (s *state) connection(c *detect.Connection) {
 // conversation takes UDP: a client that uses a new port for each call.
 func (s *state) conversation(c *flow.Conversation) {
 	from, to := c.Endpoint(c.Initiator), c.Endpoint(c.Initiator.Other())
-	if c.Protocol != packet.ProtocolUDP || c.Packets[c.Initiator.Other()] == 0 || slices.Contains(platform, to.Addr()) || slices.Contains(platform, from.Addr()) ||
+	if c.Protocol != packet.ProtocolUDP || c.Packets[c.Initiator.Other()] == 0 || detect.Platform(to.Addr()) || detect.Platform(from.Addr()) ||
 		slices.Contains(housekeeping, to.Port()) || slices.Contains(housekeeping, from.Port()) {
 		return
 	}

@@ -38,8 +38,8 @@ func (s *state) report(k key, g *series, all []call, r rhythm, refused int) {
 			"spanSeconds": round(r.span.Seconds()), "score": round(r.score), "timeScore": round(r.time), "sizeScore": round(r.size), "service": g.service,
 		},
 	}
-	every := r.interval.Round(10 * time.Millisecond)
-	seen := fmt.Sprintf("%d intervals within %v", r.intervals, r.span.Round(time.Second))
+	every := detect.Span(r.interval.Round(10 * time.Millisecond))
+	seen := fmt.Sprintf("%d intervals within %s", r.intervals, detect.Span(r.span.Round(time.Second)))
 	server := g.server.String()
 	if k.name != "" {
 		f.Detail["name"] = k.name
@@ -48,12 +48,12 @@ func (s *state) report(k key, g *series, all []call, r rhythm, refused int) {
 	if refused > 0 {
 		f.Detail["connections"] = refused
 		f.Severity = finding.Low
-		f.Summary = fmt.Sprintf("%s tries to connect to %s every %v and is refused each time (%d attempts, %s): an automatic client, not a person.",
+		f.Summary = fmt.Sprintf("%s tries to connect to %s every %s and is refused each time (%d attempts, %s): an automatic client, not a person.",
 			k.client, server, every, refused, seen)
 	} else {
 		f.Detail["connections"] = len(g.good)
 		f.Severity = s.severity(k, g)
-		f.Summary = fmt.Sprintf("%s opens a connection to %s every %v (%d connections, %s, evenness %.2f).",
+		f.Summary = fmt.Sprintf("%s opens a connection to %s every %s (%d connections, %s, evenness %.2f).",
 			k.client, server, every, len(g.good), seen, r.score)
 		switch {
 		case g.payload == 0:

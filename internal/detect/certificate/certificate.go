@@ -226,7 +226,7 @@ func oldVersion(k versionKey, g *versions) finding.Finding {
 	if g.established > 0 {
 		f.Severity = finding.Medium
 	}
-	f.Summary = fmt.Sprintf("%s and %s agreed on %s in %s, which is out of use (%s).", who(g.clients, g.flow), k.server, k.version, handshakes(g.Count), source)
+	f.Summary = fmt.Sprintf("%s and %s agreed on %s in %s, which is out of use (%s).", who(g.clients, g.flow), k.server, k.version, detect.Count(g.Count, "handshake"), source)
 	if g.offered > k.version {
 		f.Culprit = finding.Server
 		f.Detail["offered"] = g.offered.String()
@@ -285,16 +285,16 @@ func badCertificate(k certKey, g *certs) finding.Finding {
 	}
 	switch {
 	case g.refused == 0:
-		f.Summary += fmt.Sprintf(" %s accepted it all the same, in %s.", who(g.clients, g.flow), handshakes(g.Count))
+		f.Summary += fmt.Sprintf(" %s accepted it all the same, in %s.", who(g.clients, g.flow), detect.Count(g.Count, "handshake"))
 		if k.position > 0 {
 			f.Severity = finding.Low // the client may know another way to its root
 		}
 	case k.problem != "name-mismatch":
 		f.Severity = finding.High
-		f.Summary += fmt.Sprintf(" %d of %s failed.", g.refused, handshakes(g.Count))
+		f.Summary += fmt.Sprintf(" %d of %s failed.", g.refused, detect.Count(g.Count, "handshake"))
 	default:
 		f.Severity = finding.Medium
-		f.Summary += fmt.Sprintf(" %d of %s failed.", g.refused, handshakes(g.Count))
+		f.Summary += fmt.Sprintf(" %d of %s failed.", g.refused, detect.Count(g.Count, "handshake"))
 	}
 	return f
 }
@@ -317,22 +317,11 @@ func who(all clients, f *finding.Flow) string {
 	return f.Client.Addr().String()
 }
 
-func handshakes(n int) string {
-	if n == 1 {
-		return "1 handshake"
-	}
-	return fmt.Sprintf("%d handshakes", n)
-}
-
 func days(d time.Duration) string {
-	switch n := int(d.Hours() / 24); n {
-	case 0:
-		return "less than a day"
-	case 1:
-		return "1 day"
-	default:
-		return fmt.Sprintf("%d days", n)
+	if n := int(d.Hours() / 24); n > 0 {
+		return detect.Count(n, "day")
 	}
+	return "less than a day"
 }
 
 // first shortens a list of names for a sentence.

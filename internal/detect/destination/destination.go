@@ -35,11 +35,6 @@ var Detector = &detect.Detector{
 	Start: start,
 }
 
-// platform are Azure's own addresses, which every machine there talks to: DNS,
-// DHCP, health probes, and the instance metadata service.
-// https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
-var platform = []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("169.254.169.254")}
-
 const (
 	maxNames = 8192
 	domain   = 53
@@ -89,7 +84,7 @@ func start(p *detect.Pass) detect.Hooks {
 // expected reports whether the policy knows of a destination.
 func (s *state) expected(a netip.Addr) bool {
 	a = a.Unmap()
-	return slices.Contains(platform, a) || s.pass.IsVantage(a) || slices.Contains(s.pass.ExpectedResolvers, a) ||
+	return detect.Platform(a) || s.pass.IsVantage(a) || slices.Contains(s.pass.ExpectedResolvers, a) ||
 		a.IsMulticast() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) ||
 		slices.ContainsFunc(s.pass.ExpectedOutbound, func(p netip.Prefix) bool { return p.Contains(a) })
 }
@@ -213,11 +208,11 @@ func (s *state) destination(k key, t *talk) finding.Finding {
 		what = "UDP conversation"
 	}
 	f.Summary = fmt.Sprintf("The captured machine %s opened %s to %s, which the policy does not expect: %s out, %s in.",
-		t.client.Addr(), several(t.Count, what), where, bytes(t.out), bytes(t.in))
+		t.client.Addr(), detect.Count(t.Count, what), where, bytes(t.out), bytes(t.in))
 	if t.established == 0 {
 		f.Severity = finding.Low
 		f.Summary = fmt.Sprintf("The captured machine %s tried %s to %s, which the policy does not expect. Nothing came of it.",
-			t.client.Addr(), several(t.Count, what), where)
+			t.client.Addr(), detect.Count(t.Count, what), where)
 	}
 	return f
 }
@@ -231,7 +226,7 @@ func (s *state) resolver(k key, t *talk) finding.Finding {
 		Kind: "traffic.unexpected-destination", Severity: finding.Low, Confidence: 0.9, Culprit: finding.Client,
 		Flow: &finding.Flow{Protocol: "udp", Client: finding.Endpoint{AddrPort: netip.AddrPortFrom(t.client.Addr(), 0)}, Server: finding.Endpoint{AddrPort: t.server}},
 		Summary: fmt.Sprintf("The captured machine %s asked the resolver %s %s; the policy expects %s.",
-			t.client.Addr(), k.addr, several(t.Count, "question"), strings.Join(listed, ", ")),
+			t.client.Addr(), k.addr, detect.Count(t.Count, "question"), strings.Join(listed, ", ")),
 		Detail: map[string]any{
 			"destination": k.addr.String(), "port": int(k.port), "protocol": "udp", "resolver": true, "connections": t.Count, "established": t.established,
 		},
@@ -240,13 +235,6 @@ func (s *state) resolver(k key, t *talk) finding.Finding {
 		f.Severity = finding.Medium // and outside of where the machine may talk to
 	}
 	return f
-}
-
-func several(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // bytes says how much, in what a person reads aloud.

@@ -3,7 +3,6 @@ package quality
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
@@ -43,7 +42,7 @@ func (d *doubled) report(p *detect.Pass) {
 	f := finding.Finding{
 		Kind: "capture.duplicated", Severity: finding.Low, Confidence: 0.9, Culprit: finding.Capture,
 		Summary: fmt.Sprintf("%d of %s of %s are there twice, within 1 ms: packets were captured twice, which looks like retransmissions and is none.",
-			d.duplicates, several(d.segments, "data segment"), several(int64(d.Count), "connection")),
+			d.duplicates, detect.Count(int(d.segments), "data segment"), detect.Count(d.Count, "connection")),
 		Detail: map[string]any{
 			"duplicates": d.duplicates, "segments": d.segments, "share": round(float64(d.duplicates) / float64(d.segments)), "connections": d.Count,
 		},
@@ -54,13 +53,4 @@ func (d *doubled) report(p *detect.Pass) {
 	p.Report(d.Into(f))
 }
 
-func seconds(d time.Duration) float64 { return round(d.Seconds()) }
-
 func round(v float64) float64 { return math.Round(v*1000) / 1000 }
-
-func several(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

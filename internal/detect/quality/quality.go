@@ -150,13 +150,13 @@ func (s *state) cutShort(sum *detect.Summary) {
 	}
 	f := finding.Finding{
 		Kind: "capture.cut-short", Severity: finding.Low, Confidence: 1,
-		Summary: fmt.Sprintf("The file ends in the middle of a packet, after %s: what followed is not there.", several(sum.Packets, "packet")),
+		Summary: fmt.Sprintf("The file ends in the middle of a packet, after %s: what followed is not there.", detect.Count(int(sum.Packets), "packet")),
 		Detail:  map[string]any{"packets": sum.Packets},
 	}
 	if sum.Damage != nil {
 		f.Severity = finding.Medium
 		f.Detail["error"] = sum.Damage.Error()
-		f.Summary = fmt.Sprintf("The file is damaged after %s and cannot be read on: what followed is not in the findings.", several(sum.Packets, "packet"))
+		f.Summary = fmt.Sprintf("The file is damaged after %s and cannot be read on: what followed is not in the findings.", detect.Count(int(sum.Packets), "packet"))
 	}
 	s.report(f, sum)
 }
@@ -193,7 +193,7 @@ func (s *state) truncated(sum *detect.Summary) {
 	}
 	s.report(finding.Finding{
 		Kind: "capture.truncated", Severity: severity, Confidence: 1, Count: int(sum.Truncated),
-		Summary: fmt.Sprintf("%d of %s were cut to %d bytes or a little more. That hides %s.", sum.Truncated, several(sum.Packets, "packet"), kept, what),
+		Summary: fmt.Sprintf("%d of %s were cut to %d bytes or a little more. That hides %s.", sum.Truncated, detect.Count(int(sum.Packets), "packet"), kept, what),
 		Detail:  map[string]any{"packets": sum.Truncated, "share": round(share), "bytesKept": kept, "hidden": what},
 	}, sum)
 }
@@ -205,12 +205,12 @@ func (s *state) limit(sum *detect.Summary) {
 	}
 	f := finding.Finding{
 		Kind: "capture.limit-reached", Severity: finding.Low, Confidence: 0.95,
-		Summary: fmt.Sprintf("The capture was full (%d bytes) after %v", limit, span.Round(100*time.Millisecond)),
-		Detail:  map[string]any{"totalBytes": limit, "bytes": sum.Bytes, "spanSeconds": seconds(span)},
+		Summary: fmt.Sprintf("The capture was full (%d bytes) after %s", limit, detect.Span(span)),
+		Detail:  map[string]any{"totalBytes": limit, "bytes": sum.Bytes, "spanSeconds": detect.Seconds(span)},
 	}
 	if t := s.pass.TimeLimit; t > 0 {
-		f.Detail["timeLimitSeconds"], f.Detail["missedSeconds"] = seconds(t), seconds(t-span)
-		f.Summary += fmt.Sprintf(" of its %v", t)
+		f.Detail["timeLimitSeconds"], f.Detail["missedSeconds"] = detect.Seconds(t), detect.Seconds(t-span)
+		f.Summary += fmt.Sprintf(" of its %s", detect.Span(t))
 	}
 	f.Summary += ": what came later was not captured."
 	if end := s.pass.WindowEnd; !end.IsZero() && sum.Last.Time().Before(end) {
@@ -232,21 +232,21 @@ func (s *state) window(sum *detect.Summary) {
 	}
 	switch {
 	case first.After(end):
-		f.Detail["missing"], f.Detail["missedSeconds"] = "all", seconds(first.Sub(end))
-		f.Summary = fmt.Sprintf("The capture begins %v after the time that the alert is about: it shows whether the fault goes on, not what raised the alert.",
-			first.Sub(end).Round(time.Second))
+		f.Detail["missing"], f.Detail["missedSeconds"] = "all", detect.Seconds(first.Sub(end))
+		f.Summary = fmt.Sprintf("The capture begins %s after the time that the alert is about: it shows whether the fault goes on, not what raised the alert.",
+			detect.Span(first.Sub(end).Round(time.Second)))
 	case last.Before(start):
 		f.Severity = finding.Low
-		f.Detail["missing"], f.Detail["missedSeconds"] = "all", seconds(start.Sub(last))
-		f.Summary = fmt.Sprintf("The capture ends %v before the time that the alert is about.", start.Sub(last).Round(time.Second))
+		f.Detail["missing"], f.Detail["missedSeconds"] = "all", detect.Seconds(start.Sub(last))
+		f.Summary = fmt.Sprintf("The capture ends %s before the time that the alert is about.", detect.Span(start.Sub(last).Round(time.Second)))
 	case early:
 		f.Severity = finding.Low
-		f.Detail["missing"], f.Detail["missedSeconds"] = "end", seconds(end.Sub(last))
-		f.Summary = fmt.Sprintf("The last packet is %v before the end of the time that the alert is about: either it was quiet, or the capture ended.",
-			end.Sub(last).Round(time.Second))
+		f.Detail["missing"], f.Detail["missedSeconds"] = "end", detect.Seconds(end.Sub(last))
+		f.Summary = fmt.Sprintf("The last packet is %s before the end of the time that the alert is about: either it was quiet, or the capture ended.",
+			detect.Span(end.Sub(last).Round(time.Second)))
 	case late:
-		f.Detail["missing"], f.Detail["missedSeconds"] = "start", seconds(first.Sub(start))
-		f.Summary = fmt.Sprintf("The first packet is %v after the start of the time that the alert is about.", first.Sub(start).Round(time.Second))
+		f.Detail["missing"], f.Detail["missedSeconds"] = "start", detect.Seconds(first.Sub(start))
+		f.Summary = fmt.Sprintf("The first packet is %s after the start of the time that the alert is about.", detect.Span(first.Sub(start).Round(time.Second)))
 	default:
 		return
 	}
@@ -270,13 +270,13 @@ func (s *state) loss(sum *detect.Summary) {
 		},
 	}
 	if sum.Dropped > 0 {
-		f.Summary = fmt.Sprintf("The capturing machine dropped %s (%.1f %%). ", several(sum.Dropped, "packet"), 100*dropped)
+		f.Summary = fmt.Sprintf("The capturing machine dropped %s (%.1f %%). ", detect.Count(int(sum.Dropped), "packet"), 100*dropped)
 	}
 	if unseen {
 		if sum.Dropped <= 0 {
 			f.Confidence = 0.8
 		}
-		f.Summary += fmt.Sprintf("%d of %s are for data that is not in the capture (%.1f %%). ", s.gaps, several(s.acks, "acknowledgement"), 100*gaps)
+		f.Summary += fmt.Sprintf("%d of %s are for data that is not in the capture (%.1f %%). ", s.gaps, detect.Count(int(s.acks), "acknowledgement"), 100*gaps)
 	}
 	f.Summary += "Gaps in connections may be the capture's, not the network's."
 	if dropped >= manyDrops || unseen && gaps >= manyGaps {

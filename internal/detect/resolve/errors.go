@@ -146,7 +146,7 @@ func (s *state) reportErrors() {
 			Kind: "dns.failure", Severity: finding.Medium, Confidence: 0.9, Culprit: finding.Resolver, Flow: r.about(k.server),
 			Detail: map[string]any{
 				"resolver": k.server.String(), "rcode": k.rcode.String(), "name": e.name, "type": e.typ.String(), "names": len(e.names),
-				"lookups": r.lookups, "recovered": e.recovered, "worstSeconds": seconds(e.worst),
+				"lookups": r.lookups, "recovered": e.recovered, "worstSeconds": detect.Seconds(e.worst),
 			},
 		}
 		if e.clients == 1 {
@@ -159,7 +159,7 @@ func (s *state) reportErrors() {
 		f.Summary = fmt.Sprintf("The resolver %s answered %s with %s, %s, and nobody else gave an answer.",
 			k.server, outOf(e.Count, r.lookups, "lookup"), k.rcode, what)
 		if e.worst > dns.Slow {
-			f.Summary += fmt.Sprintf(" That took it up to %v.", rounded(e.worst))
+			f.Summary += fmt.Sprintf(" That took it up to %s.", detect.Span(e.worst))
 		}
 		switch {
 		case !e.forward:
@@ -224,7 +224,7 @@ func (s *state) reportMissing() {
 			}
 			f.Confidence = 0.7
 			f.Summary = fmt.Sprintf("%s asked for %d different names that do not exist, in %d of its %s: a wrong search list, a scan, or names made up by malware.",
-				client, len(m.names), m.absent, several(m.asked, "lookup"))
+				client, len(m.names), m.absent, detect.Count(m.asked, "lookup"))
 			f.Detail = map[string]any{"rcode": "NXDOMAIN", "names": len(m.names), "lookups": m.asked}
 		default:
 			continue
@@ -311,7 +311,7 @@ func (s *state) reportCuts(last pcap.Timestamp) {
 			}
 		}
 		f.Summary = fmt.Sprintf("%s from %s to %s did not fit into a datagram (such as the one for %s, %s), and %s.",
-			several(g.Count, "answer"), k.server, k.client, g.name, g.typ, why)
+			detect.Count(g.Count, "answer"), k.server, k.client, g.name, g.typ, why)
 		s.pass.Report(g.Into(f))
 	}
 }

@@ -87,7 +87,7 @@ func (s *state) reportDead(server netip.Addr, r *resolver) {
 			"resolver": server.String(), "clients": len(r.clients), "questions": r.questions, "unanswered": r.silence.Count,
 			"queries": r.queries + r.open, "name": r.name, "type": r.typ.String(), "lost": r.lost, "lookups": r.lookups,
 		},
-		Summary: fmt.Sprintf("The resolver %s answers nothing: %s for %s, and no reply.", server, several(r.queries+r.open, "query"), several(r.silence.Count, "question")),
+		Summary: fmt.Sprintf("The resolver %s answers nothing: %s for %s, and no reply.", server, detect.Count(r.queries+r.open, "query"), detect.Count(r.silence.Count, "question")),
 	}
 	if r.unreached > 0 {
 		f.Detail["icmp"], f.Detail["icmpFrom"] = fmt.Sprintf("%d/%d", r.icmp.typ, r.icmp.code), r.icmp.from.String()
@@ -106,8 +106,8 @@ func (s *state) reportDead(server netip.Addr, r *resolver) {
 	}
 	if b := &r.fallbacks; b.Count > 0 {
 		middle := median(b.delays)
-		f.Summary += fmt.Sprintf(" Lookups fall back to %s, which answers; that takes %v each time.", b.to, rounded(middle))
-		f.Detail["fallbackTo"], f.Detail["delaySeconds"] = b.to.String(), seconds(middle)
+		f.Summary += fmt.Sprintf(" Lookups fall back to %s, which answers; that takes %s each time.", b.to, detect.Span(middle))
+		f.Detail["fallbackTo"], f.Detail["delaySeconds"] = b.to.String(), detect.Seconds(middle)
 		if middle < time.Second && r.lost == 0 {
 			f.Severity = finding.Medium
 		}
@@ -172,7 +172,7 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 		Kind: "dns.timeout", Severity: finding.Medium, Confidence: 0.8, Culprit: finding.Resolver, Flow: r.about(server),
 		Detail: map[string]any{
 			"resolver": server.String(), "clients": len(r.clients), "questions": r.questions, "unanswered": n, "queries": r.queries + r.open,
-			"onRetry": retried, "lost": r.lost, "lookups": r.lookups, "medianSeconds": seconds(typical),
+			"onRetry": retried, "lost": r.lost, "lookups": r.lookups, "medianSeconds": detect.Seconds(typical),
 		},
 	}
 	if n > 0 {
@@ -181,7 +181,7 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 	switch {
 	case r.answered == 0:
 		f.Confidence = 0.6
-		f.Summary = fmt.Sprintf("The resolver %s did not answer %s (%s); it was asked nothing else.", server, several(n, "question"), several(r.queries+r.open, "query"))
+		f.Summary = fmt.Sprintf("The resolver %s did not answer %s (%s); it was asked nothing else.", server, detect.Count(n, "question"), detect.Count(r.queries+r.open, "query"))
 	case n == 0:
 		f.Summary = fmt.Sprintf("The resolver %s answered %s only when asked again: packets are lost, or it drops some.",
 			server, outOf(retried, r.questions, "question"))
@@ -192,7 +192,7 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 		}
 		f.Summary += "."
 		if len(r.latencies) > 0 && typical < notable && !slices.ContainsFunc(r.late, func(l late) bool { return l.took > dns.Slow }) {
-			f.Summary += fmt.Sprintf(" What it answers it answers fast (%v, median): questions are lost or dropped rather than late.", rounded(typical))
+			f.Summary += fmt.Sprintf(" What it answers it answers fast (%s, median): questions are lost or dropped rather than late.", detect.Span(typical))
 		}
 	}
 	if n > 1 && r.sameName {
@@ -225,7 +225,7 @@ func (s *state) reportFallback(server netip.Addr, r *resolver) {
 	f := finding.Finding{
 		Kind: "dns.fallback", Severity: finding.Medium, Confidence: 0.9, Culprit: finding.Resolver, Flow: r.about(server),
 		Detail: map[string]any{
-			"resolver": server.String(), "fallbackTo": b.to.String(), "delaySeconds": seconds(middle), "worstSeconds": seconds(worst), "clients": len(r.clients),
+			"resolver": server.String(), "fallbackTo": b.to.String(), "delaySeconds": detect.Seconds(middle), "worstSeconds": detect.Seconds(worst), "clients": len(r.clients),
 		},
 	}
 	f.Flow.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(b.client, 0)}
@@ -234,10 +234,10 @@ func (s *state) reportFallback(server netip.Addr, r *resolver) {
 		why = "which answered " + b.rcode.String()
 		f.Detail["rcode"] = b.rcode.String()
 	}
-	f.Summary = fmt.Sprintf("%s asked %s first, %s, and fell back to %s: %s took %v",
-		b.client, server, why, b.to, several(b.Count, "lookup"), rounded(middle))
-	if rounded(worst) != rounded(middle) {
-		f.Summary += fmt.Sprintf(", %v at worst", rounded(worst))
+	f.Summary = fmt.Sprintf("%s asked %s first, %s, and fell back to %s: %s took %s",
+		b.client, server, why, b.to, detect.Count(b.Count, "lookup"), detect.Span(middle))
+	if detect.Span(worst) != detect.Span(middle) {
+		f.Summary += fmt.Sprintf(", %s at worst", detect.Span(worst))
 	}
 	f.Summary += "."
 	if middle < time.Second {

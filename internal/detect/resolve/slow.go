@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -74,12 +73,12 @@ func (s *state) reportSlow(server netip.Addr, r *resolver) {
 		Kind: "dns.slow", Severity: finding.Medium, Confidence: 0.85, Culprit: finding.Resolver, Flow: r.about(server),
 		Detail: map[string]any{
 			"resolver": server.String(), "clients": len(r.clients), "questions": r.questions, "overOneSecond": slow,
-			"medianSeconds": seconds(usual), "delaySeconds": seconds(median(took)), "worstSeconds": seconds(worst.took), "name": worst.name, "type": worst.typ.String(),
+			"medianSeconds": detect.Seconds(usual), "delaySeconds": detect.Seconds(median(took)), "worstSeconds": detect.Seconds(worst.took), "name": worst.name, "type": worst.typ.String(),
 		},
-		Summary: fmt.Sprintf("The resolver %s was late with %s: %v at worst, for %s (%s)", server, outOf(all.Count, r.answered, "answer"), rounded(worst.took), worst.name, worst.typ),
+		Summary: fmt.Sprintf("The resolver %s was late with %s: %s at worst, for %s (%s)", server, outOf(all.Count, r.answered, "answer"), detect.Span(worst.took), worst.name, worst.typ),
 	}
 	if len(r.latencies) > 2*all.Count {
-		f.Summary += fmt.Sprintf("; it mostly takes %v", rounded(usual))
+		f.Summary += fmt.Sprintf("; it mostly takes %s", detect.Span(usual))
 	}
 	f.Summary += "."
 	switch {
@@ -91,7 +90,7 @@ func (s *state) reportSlow(server netip.Addr, r *resolver) {
 		f.Severity = finding.Low
 	}
 	if middle := median(took); slow >= 3 && spread(took, middle) < middle/20 {
-		f.Summary += fmt.Sprintf(" They are all about %v late, as when it waits for a forwarder that does not answer.", middle.Round(100*time.Millisecond))
+		f.Summary += fmt.Sprintf(" They are all about %s late, as when it waits for a forwarder that does not answer.", detect.Span(middle.Round(100*time.Millisecond)))
 	}
 	s.expectation(server, &f)
 	s.pass.Report(all.Into(f))
@@ -114,37 +113,13 @@ func median(all []time.Duration) time.Duration {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-func seconds(d time.Duration) float64 { return float64(d.Round(100*time.Microsecond)) / 1e9 }
-
-// rounded is d with the digits that are worth saying.
-func rounded(d time.Duration) time.Duration {
-	switch {
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond)
-	case d >= 10*time.Millisecond:
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(10 * time.Microsecond)
-}
-
-// several counts things in words: "1 query", "3 queries".
-func several(n int, what string) string {
-	if n != 1 {
-		if stem, ok := strings.CutSuffix(what, "y"); ok {
-			what = stem + "ie"
-		}
-		what += "s"
-	}
-	return strconv.Itoa(n) + " " + what
-}
-
 // outOf says how many of all: "3 of 7 questions", "all 7 questions".
 func outOf(n, all int, what string) string {
 	switch {
 	case n < all:
-		return strconv.Itoa(n) + " of " + several(all, what)
+		return strconv.Itoa(n) + " of " + detect.Count(all, what)
 	case all == 1:
 		return "the only " + what
 	}
-	return "all " + several(all, what)
+	return "all " + detect.Count(all, what)
 }

@@ -3,7 +3,6 @@ package tlsfail
 import (
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
@@ -37,7 +36,7 @@ func (s *state) report(k key, f *failures) {
 	if f.Count > 1 {
 		f.flow.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(k.client, 0)}
 	}
-	worked, same := s.worked[k.server], s.pairs[pair{k.client, k.server}]
+	worked, same := s.worked[k.server], s.pairs[detect.Pair{Client: k.client, Server: k.server}]
 	f.detail["worked"], f.detail["workedForClient"] = worked, same
 	out := finding.Finding{
 		Kind: k.kind, Severity: finding.High, Confidence: 0.95, Culprit: culprit(k.by), Flow: f.flow, Detail: f.detail, NextStep: f.next,
@@ -61,8 +60,8 @@ func (s *state) report(k key, f *failures) {
 		out.Summary = fmt.Sprintf("%s dropped the connection (%s)%s%s, without an alert.", upper(who), k.ended, after(k.stage), times)
 	case "tls.handshake-timeout":
 		out.Confidence = 0.8
-		f.detail["waitedSeconds"] = float64(f.waited.Round(time.Millisecond)) / 1e9
-		out.Summary = fmt.Sprintf("%s stays silent%s%s: nothing came for %v.", upper(who), after(k.stage), times, f.waited.Round(100*time.Millisecond))
+		f.detail["waitedSeconds"] = detect.Seconds(f.waited)
+		out.Summary = fmt.Sprintf("%s stays silent%s%s: nothing came for %s.", upper(who), after(k.stage), times, detect.Span(f.waited))
 		if k.reason == "mtu" {
 			out.Culprit = finding.Network
 		}
@@ -150,17 +149,17 @@ func after(s tls.Stage) string {
 }
 
 // reportQUIC is about UDP 443 that leads nowhere. Browsers then take TCP.
-func (s *state) reportQUIC(k pair, u *unanswered, sum *detect.Summary) {
+func (s *state) reportQUIC(k detect.Pair, u *unanswered, sum *detect.Summary) {
 	if u.Count == 0 || u.answered > 0 || u.initials < 3 || sum.Last.Sub(u.First) < patience {
 		return
 	}
 	f := finding.Finding{
 		Kind: "tls.handshake-timeout", Severity: finding.Medium, Confidence: 0.8, Culprit: finding.Firewall,
-		Flow: &finding.Flow{Protocol: "udp", Client: finding.Endpoint{AddrPort: netip.AddrPortFrom(k.client, 0)}, Server: finding.Endpoint{AddrPort: k.server}, SNI: u.sni},
+		Flow: &finding.Flow{Protocol: "udp", Client: finding.Endpoint{AddrPort: netip.AddrPortFrom(k.Client, 0)}, Server: finding.Endpoint{AddrPort: k.Server}, SNI: u.sni},
 		Summary: fmt.Sprintf("%s gets no answer to QUIC from %s (%d Initial packets): UDP port %d is blocked on the way, or nobody speaks QUIC there.",
-			k.client, k.server, u.initials, k.server.Port()),
+			k.Client, k.Server, u.initials, k.Server.Port()),
 		Detail: map[string]any{
-			"stage": tls.StageClientHello.String(), "by": stream.Server.String(), "quic": true, "worked": s.worked[k.server], "workedForClient": s.pairs[k],
+			"stage": tls.StageClientHello.String(), "by": stream.Server.String(), "quic": true, "worked": s.worked[k.Server], "workedForClient": s.pairs[k],
 		},
 		NextStep: "Check whether UDP 443 is meant to be open; where it is not, an ICMP rejection instead of silence spares clients the wait.",
 	}

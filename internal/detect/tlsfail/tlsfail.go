@@ -91,18 +91,13 @@ type failures struct {
 	waited time.Duration
 }
 
-type pair struct {
-	client netip.Addr
-	server netip.AddrPort
-}
-
 type state struct {
 	pass   *detect.Pass
 	failed detect.Groups[key, failures]
 	worked map[netip.AddrPort]int // handshakes that came to their end, by server
-	pairs  map[pair]int           // the same, by client and server
+	pairs  map[detect.Pair]int    // the same, by client and server
 	open   []unfinished
-	quic   detect.Groups[pair, unanswered]
+	quic   detect.Groups[detect.Pair, unanswered]
 }
 
 // unfinished is a handshake that was under way when the capture ended.
@@ -117,7 +112,7 @@ type unfinished struct {
 const maxOpen = 1024
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, worked: map[netip.AddrPort]int{}, pairs: map[pair]int{}}
+	s := &state{pass: p, worked: map[netip.AddrPort]int{}, pairs: map[detect.Pair]int{}}
 	return detect.Hooks{Connection: s.connection, QUIC: s.datagrams, End: s.end}
 }
 
@@ -140,7 +135,7 @@ func (s *state) connection(c *detect.Connection) {
 	case k.stage == tls.StageEstablished && !h.droppedByServer(over, by):
 		if _, known := s.worked[k.server]; known || len(s.worked) < maxServers {
 			s.worked[k.server]++
-			s.pairs[pair{k.client, k.server}]++
+			s.pairs[c.Pair()]++
 		}
 	case c.OneWay() || t.Incomplete && !h.notTLS() || len(t.Messages) == 0:
 		// Whatever is missing here may have been sent.
@@ -193,7 +188,7 @@ type unanswered struct {
 }
 
 func (s *state) datagrams(c *quic.Connection) {
-	u := s.quic.At(pair{c.Client.Addr(), c.Server})
+	u := s.quic.At(detect.Pair{Client: c.Client.Addr(), Server: c.Server})
 	switch {
 	case u == nil:
 	case c.Answered:
