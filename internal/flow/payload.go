@@ -94,7 +94,12 @@ func (t *Table) repeat(c *Conn, w *work, p *packet.Packet, from Direction, at Mo
 		if out.Analysis.Has(SpuriousRetransmission) {
 			tr.Needless++
 		}
-		w.resent(p.Seq, end)
+		if was := w.resent(p.Seq, end); was > uint32(p.SegmentLength) {
+			tr.Shrunk++
+			if was > tr.ShrunkFrom {
+				tr.ShrunkFrom, tr.ShrunkTo = was, uint32(p.SegmentLength)
+			}
+		}
 		peer := &c.Sides[from.Other()].tcp
 		if peer.lastAck == 0 || peer.lastAck == p.Seq {
 			w.stuck(&tr.Stall, p, at, peer.sackRun)

@@ -64,6 +64,12 @@ type Trouble struct {
 	// have known of the gap, within half a round trip.
 	Resent, Needless, Late, Overtaken uint32
 	First, Last                       Moment // of these
+	// Shrunk counts the Resent ones that were sent again with less than at
+	// first, as a sender does that has learned of a smaller path MTU;
+	// ShrunkFrom is the largest of their first sizes, ShrunkTo what was
+	// sent instead. The first and the last are among First to Last.
+	Shrunk               uint32
+	ShrunkFrom, ShrunkTo uint32
 	// Duplicated data segments repeat one of the last few with the same IP
 	// identification, sequence number and length within 1 ms: the same
 	// packet captured twice (packet mirroring, two interfaces).

@@ -151,14 +151,19 @@ func (t *Table) makeRoom(w *work) bool {
 	return true
 }
 
-// resent marks what is sent again.
-func (w *work) resent(seq, end uint32) {
+// resent marks what is sent again, and returns how large the segment was that
+// began there at first; 0: there was none.
+func (w *work) resent(seq, end uint32) (size uint32) {
 	for i := w.head; i < len(w.unacked); i++ {
 		u := &w.unacked[i]
 		if after(u.end, seq) && !after(u.end-uint32(u.size), end) {
+			if u.end-uint32(u.size) == seq && !u.resent {
+				size = uint32(u.size)
+			}
 			u.resent = true
 		}
 	}
+	return size
 }
 
 // An arrival is what an acknowledgement tells about the segments it covers.
