@@ -41,6 +41,7 @@ var commands = []command{
 	{"serve", "answer the Azure Functions host; what the app does in Azure", serve},
 	{"local", "play the whole loop on this machine, on real packets", local},
 	{"analyze", "say what captures show: findings, verdict, counters", analyze},
+	{"compare", "say what differs between a capture and a baseline", compareCaptures},
 	{"policy check", "validate a policy, and try an alert on it", func(_ context.Context, e environment, args []string) int {
 		return policyCheck(args, e.stdin, e.stdout, e.stderr)
 	}},

@@ -62,7 +62,7 @@ func (c *court) cite(wanted ...finding.Kind) []int {
 // blind says why the capture can't show that all is well, or "".
 func (c *court) blind() finding.Kind {
 	f := c.facts
-	for _, k := range []finding.Kind{"capture.unreadable", "capture.loss"} {
+	for _, k := range []finding.Kind{"capture.unreadable", "capture.loss", "capture.incomplete-window", "capture.limit-reached"} {
 		if i := c.first(k); i >= 0 && c.findings[i].Severity >= finding.Medium {
 			return k
 		}

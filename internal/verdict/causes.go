@@ -41,7 +41,8 @@ var readings = []reading{
 	{"icmp.fragmentation-needed", MTUBlackhole, nil, "the sender was told, and did not send smaller ones"},
 	{"tcp.one-way", Asymmetric, nil, "one direction is elsewhere"},
 	{"tcp.zero-window", ReceiverStalled, nil, "the receiver's buffer is full: its program does not read"},
-	{"tcp.retransmission", Reordering, overtaken, "late packets are in the way, and none is lost"},
+	{"tcp.retransmission", IdleTimeout, idle, "it worked, was silent, and something in between forgot it"},
+	{"tcp.retransmission", Reordering, overtaken, "late packets are in the way, and hardly any is lost"},
 	{"tcp.retransmission", PacketLoss, nil, "packets were sent and did not arrive"},
 
 	{"tcp.reset", IdleTimeout, idle, "it worked, was silent, and something in between forgot it"},
@@ -87,12 +88,12 @@ func silent(f finding.Finding) bool {
 	return !answered
 }
 
+// idle: the connection worked, was silent, and did not go on.
 func idle(f finding.Finding) bool {
-	_, ok := number(f, "idleSeconds")
-	return ok || f.Detail["idle"] == true
+	return f.Detail["how"] == "idle-timeout" || f.Detail["cause"] == "idle-timeout"
 }
 
-func overtaken(f finding.Finding) bool { return f.Detail["reordering"] == true }
+func overtaken(f finding.Finding) bool { return f.Detail["cause"] == "reordering" }
 
 // number reads a number out of a finding's details, whatever its type.
 func number(f finding.Finding, key string) (float64, bool) {
