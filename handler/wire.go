@@ -17,14 +17,13 @@ import (
 	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
 	"github.com/pcapwarden/pcapwarden/functions/startcaptures"
 	"github.com/pcapwarden/pcapwarden/functions/sweepcaptures"
+	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/azure/arm"
 	"github.com/pcapwarden/pcapwarden/internal/azure/credential"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
-	"github.com/pcapwarden/pcapwarden/internal/finding"
-	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
@@ -67,9 +66,12 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhan
 	ledger := capture.NewLedger(records)
 	source := appID(os.Getenv)
 	starter := &capture.Starter{
-		Watcher: watcher, Ledger: ledger, Policy: pol, Notify: notify(incidents, source), Now: time.Now, Log: log,
+		Watcher: watcher, Directory: watcher, Ledger: ledger, Policy: pol, Audit: audit.New(records),
+		Notify: notify(incidents, source), Now: time.Now, Log: log, Off: !cfg.Starts,
 	}
-	sweeper := &capture.Sweeper{Starter: starter, Recover: recoverFile(pol, landing, events)}
+	sweeper := &capture.Sweeper{
+		Starter: starter, Recover: recoverFiles(pol, landing, events), Expire: expire(pol, landing, vault, reports),
+	}
 	analyzer := &analyzecapture.Analyzer{
 		Ledger: ledger, Policy: pol, Landing: landing, Vault: vault, Reports: reports, Incidents: incidents,
 		Source: source, Version: buildVersion(), Now: time.Now, Log: log, Unclaimed: unclaimed,
@@ -153,51 +155,6 @@ func landings(setting string, cred azcore.TokenCredential) func(account string) 
 		}
 		open[where] = f
 		return f, nil
-	}
-}
-
-// notify tells a person that a capture will not come.
-func notify(q incident.Queue, source string) capture.Notify {
-	return func(ctx context.Context, c capture.Case, title, reason string) error {
-		m, err := incident.Notice(incident.Origin{
-			Source: source, Version: buildVersion(), Incident: c.Incident, Case: c.ID,
-			Alert: c.Alert.ID, AlertRule: c.Alert.Rule, Profile: c.Profile, Owner: c.Approval.Owner,
-			Target: c.Target, Region: c.Region, TraceParent: c.TraceParent,
-		}, incident.TypeFailed, title, reason, finding.Medium, time.Now())
-		if err != nil {
-			return err
-		}
-		return q.Send(ctx, m)
-	}
-}
-
-// recoverFile raises the event of a file that landed without one.
-func recoverFile(pol *policy.Policy, landing func(string) (evidence.Landing, error), events incident.Queue) func(context.Context, capture.Case) (bool, error) {
-	return func(ctx context.Context, c capture.Case) (bool, error) {
-		landed, ok := evidence.At(c.StoragePath, pol.Landing)
-		if !ok {
-			return false, nil
-		}
-		container, err := landing(landed.Account.Name())
-		if err != nil {
-			return false, err
-		}
-		f, err := container.Open(ctx, landed.Name)
-		if errors.Is(err, evidence.ErrNotFound) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		landed.ETag, landed.Bytes, landed.At = f.Info().ETag, f.Info().Bytes, f.Info().Modified
-		body, err := landed.Event()
-		if err != nil {
-			return false, err
-		}
-		return true, events.Send(ctx, incident.Message{
-			ID: c.ID + "-" + fmt.Sprint(time.Now().Unix()), CorrelationID: c.Incident,
-			Subject: "Microsoft.Storage.BlobCreated", ContentType: "application/json", Body: body,
-		})
 	}
 }
 

@@ -1,16 +1,11 @@
 package capture
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"iter"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
 // State is how far a capture has come.
@@ -18,22 +13,34 @@ type State string
 
 // The states, in the order that a capture goes through.
 const (
-	Asked     State = "asked"     // allowed by the policy, not started yet
-	Capturing State = "capturing" // Network Watcher took it
-	Ended     State = "ended"     // stopped; its file is awaited
-	Analysed  State = "analysed"  // its findings are on the incident queue
-	Closed    State = "closed"    // and its session is deleted
-	Lost      State = "failed"    // it will not come, and Reason says why
-	Declined  State = "declined"  // the target did not qualify at the start
+	Asked     State = "asked"             // allowed by the policy, not started yet
+	Awaiting  State = "awaiting-approval" // qualifies; a person has to agree
+	Capturing State = "capturing"         // Network Watcher took it
+	Ended     State = "ended"             // stopped; its file is awaited
+	Analysed  State = "analysed"          // its findings are on the incident queue
+	Closed    State = "closed"            // and its session is deleted
+	Expired   State = "expired"           // and its evidence is deleted
+	Held      State = "held"              // its evidence should be gone, and a hold keeps it
+	Lost      State = "failed"            // it will not come, and Reason says why
+	Declined  State = "declined"          // the target did not qualify at the start
+	Rejected  State = "rejected"          // a person did not agree
+	Joined    State = "joined"            // another case captures for it, see JoinedTo
 )
 
-// Done reports whether nothing is left to do.
-func (s State) Done() bool { return s == Closed || s == Lost || s == Declined }
+// Done reports whether nothing is left to do but to delete the evidence on
+// its date.
+func (s State) Done() bool {
+	switch s {
+	case Closed, Expired, Held, Lost, Declined, Rejected, Joined:
+		return true
+	}
+	return false
+}
 
 // A Case is the record of one capture on one machine: what was asked, who
 // approved it, what was done, and where its evidence is. It is all that the
-// program remembers; a capture whose case is not Done is looked at by every
-// sweep.
+// program remembers: the policy of the moment it was asked for travels with
+// it. A capture whose case is not Done is looked at by every sweep.
 type Case struct {
 	Schema   string `json:"schema"` // CaseSchema
 	ID       string `json:"id"`     // the session's name
@@ -41,19 +48,26 @@ type Case struct {
 	State    State  `json:"state"`
 	Reason   string `json:"reason,omitempty"` // why it is in this state, in words
 
-	Alert      AlertRef `json:"alert"`
-	Profile    string   `json:"profile"`
-	Role       string   `json:"role,omitempty"` // "compareWith": the healthy side
-	PolicyHash string   `json:"policyHash"`
-	Approval   Approval `json:"approval"`
+	Alert       AlertRef   `json:"alert"`
+	OtherAlerts []AlertRef `json:"otherAlerts,omitempty"` // that joined it, at most maxJoined
+	JoinedTo    *CaseRef   `json:"joinedTo,omitempty"`
+	Profile     string     `json:"profile"`
+	Role        string     `json:"role,omitempty"` // "compareWith": the healthy side
+	PolicyHash  string     `json:"policyHash"`
+	Approval    Approval   `json:"approval"`
 
-	Target     string     `json:"target"` // ARM ID
-	TargetType TargetType `json:"targetType"`
-	Instances  []string   `json:"instances,omitempty"`
-	VMID       string     `json:"vmId,omitempty"`
-	Region     string     `json:"region,omitempty"`
-	Addresses  []string   `json:"addresses,omitempty"` // the machine's own: the vantage point
-	StorageID  string     `json:"storageId,omitempty"`
+	Sought          string        `json:"sought,omitempty"` // what the alert named, where that is no machine's ID
+	SoughtBy        policy.Lookup `json:"soughtBy,omitempty"`
+	Target          string        `json:"target"` // ARM ID; empty until what is sought is found
+	TargetType      TargetType    `json:"targetType"`
+	MaxInstances    int           `json:"maxInstances,omitempty"`
+	NamedInstances  []string      `json:"namedInstances,omitempty"` // by the alert, by ID or name
+	Instances       []string      `json:"instances,omitempty"`      // the ones chosen
+	InstancesReason string        `json:"instancesReason,omitempty"`
+	VMID            string        `json:"vmId,omitempty"`
+	Region          string        `json:"region,omitempty"`
+	Addresses       []string      `json:"addresses,omitempty"` // the machine's own: the vantage point
+	StorageID       string        `json:"storageId,omitempty"`
 
 	Filters        []Filter      `json:"filters"`
 	TimeLimit      time.Duration `json:"timeLimitNanoseconds"`
@@ -67,12 +81,17 @@ type Case struct {
 	NotBefore   time.Time `json:"notBefore,omitzero"` // Azure wants no call earlier
 	Asked       time.Time `json:"asked"`
 	Started     time.Time `json:"started,omitzero"`
-	Resolved    time.Time `json:"resolved,omitzero"` // the alert is over: stop early
+	Resolved    time.Time `json:"resolved,omitzero"` // every alert it captures for is over: stop early
+	OddSince    time.Time `json:"oddSince,omitzero"` // Azure reports a state that says nothing
 	StopAsked   time.Time `json:"stopAsked,omitzero"`
+	StopError   string    `json:"stopError,omitempty"` // what Azure answered to the latest stop
 	Stopped     time.Time `json:"stopped,omitzero"`
 	StopReason  string    `json:"stopReason,omitempty"`
 	AgentErrors []string  `json:"agentErrors,omitempty"` // Azure's words
+	Searches    int       `json:"searches,omitempty"`    // for files whose event was lost
 	DeleteAfter time.Time `json:"deleteAfter"`
+	Hold        *Decision `json:"hold,omitempty"` // keeps the evidence past DeleteAfter
+	Deleted     time.Time `json:"deleted,omitzero"`
 
 	Files   []File  `json:"files,omitempty"`
 	History []Entry `json:"history"` // at most maxHistory, the first and the latest
@@ -91,6 +110,13 @@ type AlertRef struct {
 	Fired       time.Time `json:"fired"`
 	WindowStart time.Time `json:"windowStart,omitzero"`
 	WindowEnd   time.Time `json:"windowEnd,omitzero"`
+	Resolved    time.Time `json:"resolved,omitzero"`
+}
+
+// CaseRef names a case.
+type CaseRef struct {
+	Incident string `json:"incident"`
+	Case     string `json:"case"`
 }
 
 // Approval is who allowed it, why, and until when.
@@ -99,8 +125,24 @@ type Approval struct {
 	Reason   string    `json:"reason"`
 	Owner    string    `json:"owner"`
 	Approver string    `json:"approver"`
-	Expires  time.Time `json:"expires"`
+	Expires  time.Time `json:"expires"` // the last day on which it is valid
+	Decision *Decision `json:"decision,omitempty"`
 }
+
+// A Decision is what a person decided.
+type Decision struct {
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+}
+
+// validAt reports whether the approval has not expired; the zero one never does.
+func (a Approval) validAt(now time.Time) bool {
+	return a.Expires.IsZero() || policy.Approval{Expires: a.Expires}.ValidAt(now)
+}
+
+// open reports whether a person still has to agree.
+func (a Approval) open() bool { return a.Mode == string(policy.Required) && a.Decision == nil }
 
 // A File is one capture file that landed. A session has one for each
 // instance of a scale set, or for each turn of a ring.
@@ -145,201 +187,49 @@ func (c *Case) File(name string) *File {
 	return nil
 }
 
-// An Incident is the record of one alert: what it asked for and what was
-// refused. It is there before anything is done for the alert.
-type Incident struct {
-	ID       string    `json:"id"`
-	Alert    AlertRef  `json:"alert"`
-	Received time.Time `json:"received"`
-	Resolved time.Time `json:"resolved,omitzero"`
-	Cases    []string  `json:"cases"`
-	Refused  []Refused `json:"refused,omitempty"`
+// ref names the case.
+func (c *Case) ref() CaseRef { return CaseRef{c.Incident, c.ID} }
+
+// runs reports whether a session runs for the case, or is about to.
+func (c *Case) runs() bool { return c.State == Asked || c.State == Awaiting || c.State == Capturing }
+
+// maxJoined bounds the alerts of one capture: a rule that fires every minute
+// of a five-hour capture is there completely.
+const maxJoined = 300
+
+// join has the case capture for one more alert. It reports whether it does:
+// what is over, or about to end, captures for nobody else.
+func (c *Case) join(a AlertRef, now time.Time) bool {
+	if !c.runs() || !c.Resolved.IsZero() || !c.StopAsked.IsZero() {
+		return false
+	}
+	known := slices.ContainsFunc(c.OtherAlerts, func(other AlertRef) bool { return other.ID == a.ID })
+	if a.ID != c.Alert.ID && !known && len(c.OtherAlerts) < maxJoined {
+		c.OtherAlerts = append(c.OtherAlerts, a)
+		c.Note(now, "alert of rule %q joined", a.Rule)
+	}
+	return true
 }
 
-// Refused is a target that the policy does not allow.
-type Refused struct {
-	Target  string `json:"target"`
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
-}
-
-// Ledger keeps cases and incidents. A case is under "open/" until it is Done,
-// then under "closed/", so that a sweep lists only what is alive.
-type Ledger struct {
-	store     ledger.Store
-	open      ledger.Records[Case]
-	closed    ledger.Records[Case]
-	incidents ledger.Records[Incident]
-	paths     ledger.Records[pathRecord]
-}
-
-// NewLedger keeps its records in s.
-func NewLedger(s ledger.Store) *Ledger {
-	return &Ledger{
-		store:     s,
-		open:      ledger.In[Case](s, "open/"),
-		closed:    ledger.In[Case](s, "closed/"),
-		incidents: ledger.In[Incident](s, "incidents/"),
-		paths:     ledger.In[pathRecord](s, "paths/"),
-	}
-}
-
-// key is where a case is: an incident's cases stand together.
-func key(incident, id string) string { return incident + "/" + id }
-
-// Open records a case that is asked for. One that is there already, open or
-// closed, is returned instead, and fresh is false.
-func (l *Ledger) Open(ctx context.Context, c Case) (_ Case, fresh bool, err error) {
-	if known, err := l.Case(ctx, c.Incident, c.ID); !errors.Is(err, ledger.ErrNotFound) {
-		return known, false, err
-	}
-	err = l.open.Create(ctx, key(c.Incident, c.ID), c)
-	if errors.Is(err, ledger.ErrExists) { // another instance was faster
-		known, err := l.Case(ctx, c.Incident, c.ID)
-		return known, false, err
-	}
-	return c, err == nil, err
-}
-
-// Case returns a case, open or closed: ledger.ErrNotFound, ledger.ErrCorrupt.
-func (l *Ledger) Case(ctx context.Context, incident, id string) (Case, error) {
-	c, err := l.open.Read(ctx, key(incident, id))
-	if errors.Is(err, ledger.ErrNotFound) {
-		c, err = l.closed.Read(ctx, key(incident, id))
-	}
-	return c, err
-}
-
-// Change alters a case by compare-and-swap, see [ledger.Records.Change]. A
-// case that is Done afterwards moves to the closed ones; when the process
-// dies in the middle of the move, the next sweep ends it.
-func (l *Ledger) Change(ctx context.Context, incident, id string, change func(*Case) error) (Case, error) {
-	k := key(incident, id)
-	c, err := l.open.Change(ctx, k, change)
-	if errors.Is(err, ledger.ErrNotFound) {
-		return l.closed.Change(ctx, k, change)
-	}
-	if err != nil || !c.State.Done() {
-		return c, err
-	}
-	return c, l.archive(ctx, c)
-}
-
-func (l *Ledger) archive(ctx context.Context, c Case) error {
-	k := key(c.Incident, c.ID)
-	if err := l.closed.Create(ctx, k, c); err != nil && !errors.Is(err, ledger.ErrExists) {
-		return err
-	}
-	return l.open.Delete(ctx, k)
-}
-
-// OpenCases yields the cases that are not Done, of one incident or, with "",
-// of all. A record that can't be read is yielded with its error, and the walk
-// goes on: one bad record must not stop the rest.
-func (l *Ledger) OpenCases(ctx context.Context, incident string) iter.Seq2[Case, error] {
-	prefix := ""
-	if incident != "" {
-		prefix = incident + "/"
-	}
-	return func(yield func(Case, error) bool) {
-		for k, err := range l.open.List(ctx, prefix) {
-			if err != nil {
-				yield(Case{}, err)
-				return
-			}
-			c, err := l.open.Read(ctx, k)
-			if errors.Is(err, ledger.ErrNotFound) { // closed since it was listed
-				continue
-			}
-			if err == nil && c.Schema != CaseSchema {
-				err = fmt.Errorf("read case %q: %w: schema is %q, want %q", k, ledger.ErrCorrupt, c.Schema, CaseSchema)
-			}
-			c.ID, c.Incident = path.Base(k), path.Dir(k) // the key is what later calls need
-			if !yield(c, err) {
-				return
-			}
+// resolve notes that an alert is over. The capture is not wanted any more
+// when all its alerts are. It reports whether anything changed.
+func (c *Case) resolve(alertID string, now time.Time) bool {
+	changed, over := false, true
+	mark := func(a *AlertRef) {
+		if a.ID == alertID && a.Resolved.IsZero() {
+			a.Resolved, changed = now, true
 		}
+		over = over && !a.Resolved.IsZero()
 	}
-}
-
-// Cases returns every case of an incident that is known, open and closed.
-func (l *Ledger) Cases(ctx context.Context, i Incident) ([]Case, error) {
-	var all []Case
-	for _, id := range i.Cases {
-		c, err := l.Case(ctx, i.ID, id)
-		if errors.Is(err, ledger.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, c)
+	mark(&c.Alert)
+	for i := range c.OtherAlerts {
+		mark(&c.OtherAlerts[i])
 	}
-	return all, nil
-}
-
-// OpenIncident records an incident, or returns the one that is there.
-func (l *Ledger) OpenIncident(ctx context.Context, i Incident) (_ Incident, fresh bool, err error) {
-	err = l.incidents.Create(ctx, i.ID, i)
-	if errors.Is(err, ledger.ErrExists) {
-		known, err := l.incidents.Read(ctx, i.ID)
-		return known, false, err
+	if changed {
+		c.Note(now, "alert resolved")
 	}
-	return i, err == nil, err
-}
-
-// Incident returns an incident: ledger.ErrNotFound.
-func (l *Ledger) Incident(ctx context.Context, id string) (Incident, error) {
-	return l.incidents.Read(ctx, id)
-}
-
-// ChangeIncident alters an incident by compare-and-swap.
-func (l *Ledger) ChangeIncident(ctx context.Context, id string, change func(*Incident) error) (Incident, error) {
-	return l.incidents.Change(ctx, id, change)
-}
-
-// pathRecord leads from a file to its case.
-type pathRecord struct {
-	Incident string `json:"incident"`
-	Case     string `json:"case"`
-}
-
-// ExpectAt remembers that the file or folder at a session's storage path
-// belongs to a case. The path holds no capture name, so this is the only way
-// back. https://learn.microsoft.com/azure/network-watcher/packet-capture-overview
-func (l *Ledger) ExpectAt(ctx context.Context, storagePath string, c Case) error {
-	err := l.paths.Create(ctx, pathKey(storagePath), pathRecord{c.Incident, c.ID})
-	if errors.Is(err, ledger.ErrExists) {
-		return nil
+	if over && c.Resolved.IsZero() {
+		c.Resolved, changed = now, true
 	}
-	return err
-}
-
-// ByPath returns the case whose session writes to the URL of a file, or to a
-// folder above it: ledger.ErrNotFound.
-func (l *Ledger) ByPath(ctx context.Context, url string) (Case, error) {
-	// A scale set's files lie at most two levels below the path of their session.
-	for range 3 {
-		r, err := l.paths.Read(ctx, pathKey(url))
-		if err == nil {
-			return l.Case(ctx, r.Incident, r.Case)
-		}
-		if !errors.Is(err, ledger.ErrNotFound) {
-			return Case{}, err
-		}
-		cut := strings.LastIndexByte(url, '/')
-		if cut < 0 {
-			break
-		}
-		url = url[:cut]
-	}
-	return Case{}, fmt.Errorf("case of a file: %w", ledger.ErrNotFound)
-}
-
-// pathKey compares paths as Azure does: without regard to case.
-func pathKey(url string) string { return digest(strings.ToLower(strings.TrimSuffix(url, "/"))) }
-
-// Lease keeps other sweeps away from a subscription's sessions.
-func (l *Ledger) Lease(ctx context.Context, name string, d time.Duration) (ledger.Lease, error) {
-	return l.store.Lease(ctx, "leases/"+name, d)
+	return changed
 }

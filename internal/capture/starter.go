@@ -12,28 +12,38 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/alert"
+	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
-// starts is how many sessions are started at once. Azure allows some 200
+// atOnce is how many cases are worked on at once. Azure allows some 200
 // writes a minute and subscription; each start is one, with a few reads.
-const starts = 8
+const atOnce = 12
+
+// startBudget is how long an alert's invocation begins captures before it
+// leaves the rest to the sweep: whoever sent the alert waits for an answer.
+const startBudget = 30 * time.Second
+
+// rounds is how often an invocation tries a case: once more helps against a
+// hiccup, more is for the sweep.
+const rounds = 3
 
 // A Starter answers alerts with captures.
 type Starter struct {
-	Watcher Watcher
-	Ledger  *Ledger
-	Policy  *policy.Policy
-	Notify  Notify
-	Now     func() time.Time
-	Log     *slog.Logger
+	Watcher   Watcher
+	Directory Directory
+	Ledger    *Ledger
+	Policy    *policy.Policy
+	Audit     *audit.Log
+	Notify    Notify
+	Now       func() time.Time
+	Log       *slog.Logger
+	// Off is the kill switch: nothing is started. What runs is stopped and
+	// deleted as ever.
+	Off bool
 }
-
-// Notify tells a person, through the incident queue, that a capture will not
-// come. Telling the same again is no second message.
-type Notify func(ctx context.Context, c Case, title, reason string) error
 
 // A Result is what came of an alert.
 type Result struct {
@@ -41,8 +51,11 @@ type Result struct {
 	Profile  string
 	Known    bool // the alert had come before
 	Cases    []Case
-	Refused  []policy.Refusal
+	Refused  []policy.Refusal // but for those that await approval: they are cases
 }
+
+// SwitchedOff is the reason of refusals while the kill switch is set.
+const SwitchedOff policy.Reason = "switched-off"
 
 // Start does for an alert what the policy allows: it records the incident and
 // its cases, and starts what can be started at once. What can't be is left to
@@ -55,19 +68,31 @@ func (s *Starter) Start(ctx context.Context, a *alert.Alert, traceparent string)
 		return s.resolve(ctx, a, now)
 	}
 	d := s.Policy.Decide(*a, now)
-	r := Result{Incident: IncidentID(a.ID), Profile: d.Profile, Refused: d.Refused}
-	if len(d.Allowed) == 0 {
+	r := Result{Incident: IncidentID(a.ID), Profile: d.Profile}
+	for _, refused := range d.Refused {
+		if refused.Reason != policy.AwaitingApproval {
+			r.Refused = append(r.Refused, refused)
+		}
+	}
+	plans := slices.Concat(d.Allowed, d.Awaiting)
+	if len(plans) == 0 {
+		return r, nil
+	}
+	if s.Off {
+		r.Refused = append(r.Refused, policy.Refusal{
+			Reason: SwitchedOff, Message: "starting captures is switched off (PCAPWARDEN_STARTS=off); switch it on and let the alert fire again",
+		})
 		return r, nil
 	}
 	i := Incident{ID: r.Incident, Alert: ref(a), Received: now}
 	var cases []Case
-	for _, p := range d.Allowed {
+	for _, p := range plans {
 		c := newCase(i, p, d.Profile, s.Policy.Hash, now)
 		c.TraceParent = traceparent
 		cases = append(cases, c)
 		i.Cases = append(i.Cases, c.ID)
 	}
-	for _, refused := range d.Refused {
+	for _, refused := range r.Refused {
 		i.Refused = append(i.Refused, Refused{refused.Target, string(refused.Reason), refused.Message})
 	}
 	known, fresh, err := s.Ledger.OpenIncident(ctx, i)
@@ -82,34 +107,87 @@ func (s *Starter) Start(ctx context.Context, a *alert.Alert, traceparent string)
 		})
 		return r, nil
 	}
-	for _, c := range cases {
-		c, _, err := s.Ledger.Open(ctx, c)
+	var mu sync.Mutex
+	var failed error
+	each(cases, func(n int) bool {
+		c, _, err := s.Ledger.Open(ctx, cases[n])
+		mu.Lock()
+		defer mu.Unlock()
 		if err != nil {
-			return r, fmt.Errorf("record case %s: %w", c.ID, err)
+			failed = cmp.Or(failed, fmt.Errorf("record case %s: %w", cases[n].ID, err))
 		}
-		r.Cases = append(r.Cases, c)
+		cases[n] = c
+		return failed == nil
+	})
+	if failed != nil {
+		return r, failed
 	}
 	failpoint.Here("cases-recorded")
+	s.Log.InfoContext(ctx, "alert accepted", "incident", i.ID, "rule", a.Rule, "profile", d.Profile,
+		"cases", len(cases), "refused", len(r.Refused), "known", r.Known)
+	r.Cases = cases
+	s.beginAll(ctx, &r, now.Add(startBudget))
+	return r, nil
+}
 
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, starts)
-	for n := range r.Cases {
-		if r.Cases[n].State != Asked {
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
+// beginAll begins the cases that are Asked, until the deadline; a case that
+// does not work out at once gets another chance in the next round. Cases that
+// came up meanwhile, such as the machines of a flexible scale set, are added.
+func (s *Starter) beginAll(ctx context.Context, r *Result, deadline time.Time) {
+	for round := range rounds {
+		each(r.Cases, func(n int) bool {
+			if r.Cases[n].State != Asked {
+				return true
+			}
+			if !s.Now().Before(deadline) || ctx.Err() != nil {
+				return false
+			}
 			c, err := s.Begin(ctx, r.Cases[n])
-			if err != nil {
+			if err != nil && round == rounds-1 && !errors.Is(err, errPaused) {
 				// The case is recorded: the next sweep begins it.
 				s.Log.WarnContext(ctx, "capture not started yet", "incident", c.Incident, "capture", c.ID, "target", c.Target, "err", err)
 			}
 			r.Cases[n] = c
+			return true
 		})
+		if slices.ContainsFunc(r.Cases, func(c Case) bool { return c.State == Joined && c.JoinedTo == nil }) {
+			for c, err := range s.Ledger.OpenCases(ctx, r.Incident) {
+				if err == nil && !slices.ContainsFunc(r.Cases, func(known Case) bool { return known.ID == c.ID }) {
+					r.Cases = append(r.Cases, c)
+				}
+			}
+		}
+		asked := slices.ContainsFunc(r.Cases, func(c Case) bool { return c.State == Asked })
+		if !asked || ctx.Err() != nil || !s.Now().Before(deadline) {
+			return
+		}
+	}
+}
+
+// each calls f with every index of all, atOnce at a time, and no more after
+// one of them returned false.
+func each[T any](all []T, f func(n int) bool) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	stop := make(chan struct{})
+	var once sync.Once
+	for n := range all {
+		slots <- struct{}{}
+		select {
+		case <-stop:
+			<-slots
+		default:
+			wg.Go(func() {
+				defer func() { <-slots }()
+				if !f(n) {
+					once.Do(func() { close(stop) })
+				}
+			})
+			continue
+		}
+		break
 	}
 	wg.Wait()
-	return r, nil
 }
 
 // resolve stops what an alert started. A resolution that overtakes its alert
@@ -124,33 +202,39 @@ func (s *Starter) resolve(ctx context.Context, a *alert.Alert, now time.Time) (R
 		return r, nil
 	}
 	r.Known = true
-	if _, err := s.Ledger.ChangeIncident(ctx, r.Incident, func(i *Incident) error {
+	i, err := s.Ledger.ChangeIncident(ctx, r.Incident, func(i *Incident) error {
 		if !i.Resolved.IsZero() {
 			return ledger.ErrUnchanged
 		}
 		i.Resolved = now
 		return nil
-	}); err != nil {
+	})
+	if err != nil {
 		return r, fmt.Errorf("record that incident %s is resolved: %w", r.Incident, err)
 	}
 	failpoint.Here("resolution-recorded")
-	for c, err := range s.Ledger.OpenCases(ctx, r.Incident) {
-		if err != nil {
-			return r, fmt.Errorf("list cases of incident %s: %w", r.Incident, err)
+	cases, err := s.Ledger.Cases(ctx, i)
+	if err != nil {
+		return r, fmt.Errorf("list cases of incident %s: %w", r.Incident, err)
+	}
+	for _, c := range cases {
+		at := c.ref()
+		if c.State == Joined && c.JoinedTo != nil {
+			at = *c.JoinedTo
+		} else if c.State.Done() {
+			continue
 		}
-		c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-			if !c.Resolved.IsZero() {
+		c, err := s.Ledger.Change(ctx, at.Incident, at.Case, func(c *Case) error {
+			if !c.resolve(a.ID, now) {
 				return ledger.ErrUnchanged
 			}
-			c.Resolved = now
-			c.Note(now, "alert resolved")
 			return nil
 		})
 		if err != nil {
-			return r, fmt.Errorf("record that case %s is resolved: %w", c.ID, err)
+			return r, fmt.Errorf("record that case %s is resolved: %w", at.Case, err)
 		}
-		if c.State == Capturing && c.StopAsked.IsZero() {
-			if stopped, err := s.stop(ctx, c, "the alert is resolved"); err != nil {
+		if c.State == Capturing && !c.Resolved.IsZero() && c.StopAsked.IsZero() {
+			if stopped, err := s.stop(ctx, c, actorSelf, "the alert is resolved"); err != nil {
 				s.Log.WarnContext(ctx, "capture not stopped yet", "incident", c.Incident, "capture", c.ID, "err", err)
 			} else {
 				c = stopped
@@ -159,164 +243,6 @@ func (s *Starter) resolve(ctx context.Context, a *alert.Alert, now time.Time) (R
 		r.Cases = append(r.Cases, c)
 	}
 	return r, nil
-}
-
-// stop asks Azure to end a session, then records that it did: stopping twice
-// is harmless, a stop that was recorded and never asked for is not.
-func (s *Starter) stop(ctx context.Context, c Case, reason string) (Case, error) {
-	if err := s.Watcher.Stop(ctx, c.SessionID); err != nil && !errors.Is(err, ErrNotFound) {
-		return c, fmt.Errorf("stop capture %s: %w", c.ID, err)
-	}
-	failpoint.Here("capture-stopped")
-	s.Log.InfoContext(ctx, "capture stopped", "incident", c.Incident, "capture", c.ID, "target", c.Target, "reason", reason)
-	now := s.Now().UTC()
-	return s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-		if !c.StopAsked.IsZero() {
-			return ledger.ErrUnchanged
-		}
-		c.StopAsked = now
-		c.Note(now, "asked to stop: %s", reason)
-		return nil
-	})
-}
-
-// Begin starts a case that is Asked: it consults Azure, acts, and records.
-// Killed anywhere in between, it finds what it did by the session's name. The
-// returned case is as far as it came; an error is worth another try.
-func (s *Starter) Begin(ctx context.Context, c Case) (Case, error) {
-	m, err := s.Watcher.Machine(ctx, c.Target)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return s.decline(ctx, c, "the machine does not exist: was it deleted, or is this a test alert?")
-	case err != nil:
-		return s.postpone(ctx, c, err)
-	}
-	storage, blocker := s.qualify(m, c)
-	if blocker != "" {
-		return s.decline(ctx, c, blocker)
-	}
-	c.Region, c.VMID, c.Addresses, c.StorageID = m.Region, m.VMID, m.Addresses, storage
-	session, err := s.Watcher.Find(ctx, subscription(c.Target), c.Region, c.ID)
-	switch {
-	case errors.Is(err, ErrNoWatcher):
-		return s.decline(ctx, c, fmt.Sprintf("the region %s has no Network Watcher: enable it, it is not created here", c.Region))
-	case errors.Is(err, ErrNotFound):
-		session, err = s.Watcher.Start(ctx, c.spec())
-		if exists, ok := errors.AsType[*ExistsError](err); ok { // another instance was faster
-			session, err = exists.Session, nil
-		}
-	}
-	if err != nil {
-		return s.postpone(ctx, c, err)
-	}
-	failpoint.Here("capture-started")
-	if !strings.EqualFold(session.Target, c.Target) {
-		return s.fail(ctx, c, fmt.Sprintf("a session of its name captures on another machine, %q", session.Target))
-	}
-	return s.adopt(ctx, c, session)
-}
-
-// qualify says why a machine cannot be captured on, in words that say what to
-// do; or else where its captures land.
-func (s *Starter) qualify(m Machine, c Case) (storageID, blocker string) {
-	landing, refusal := s.Policy.CheckMachine(m.Tags, m.Region)
-	switch {
-	case refusal != nil:
-		return "", refusal.Message
-	case m.ManagedBy != "":
-		return "", fmt.Sprintf("the machine is managed by %s, which does not allow the Network Watcher agent; on AKS use Retina", m.ManagedBy)
-	case m.Type == AzureVM && m.Power != "" && m.Power != "running":
-		return "", fmt.Sprintf("the machine is %s, not running: start it first", m.Power)
-	case m.Type == AzureVM && !m.Agent.Present:
-		return "", "the machine has no Network Watcher agent: install the extension of publisher Microsoft.Azure.NetworkWatcher"
-	case m.Type == AzureVM && m.Agent.ProvisioningState != "Succeeded":
-		return "", fmt.Sprintf("the machine's Network Watcher agent is in state %q, not Succeeded: repair the extension", m.Agent.ProvisioningState)
-	case c.TargetType == AzureVMSS && len(c.Instances) == 0:
-		return "", "capturing on scale sets needs a list of instances, and none is known"
-	}
-	return landing.String(), ""
-}
-
-// adopt records a session that runs.
-func (s *Starter) adopt(ctx context.Context, c Case, session Session) (Case, error) {
-	if session.StoragePath != "" {
-		if err := s.Ledger.ExpectAt(ctx, session.StoragePath, c); err != nil {
-			return c, fmt.Errorf("record where capture %s lands: %w", c.ID, err)
-		}
-	}
-	failpoint.Here("path-recorded")
-	now := s.Now().UTC()
-	found := c
-	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-		if c.State != Asked {
-			return ledger.ErrUnchanged
-		}
-		c.State, c.Reason = Capturing, ""
-		c.SessionID, c.StoragePath, c.Started = session.ID, session.StoragePath, now
-		c.Region = cmp.Or(found.Region, session.Region)
-		c.VMID, c.StorageID, c.Addresses = found.VMID, found.StorageID, found.Addresses
-		c.Note(now, "capture started")
-		return nil
-	})
-	if err != nil {
-		return c, fmt.Errorf("record capture %s: %w", c.ID, err)
-	}
-	s.Log.InfoContext(ctx, "capture started", "incident", c.Incident, "capture", c.ID, "target", c.Target,
-		"profile", c.Profile, "limit", c.TimeLimit.String(), "bytes", c.TotalBytes)
-	return c, nil
-}
-
-// postpone leaves a case to a later sweep, or gives up where waiting does not
-// help.
-func (s *Starter) postpone(ctx context.Context, c Case, cause error) (Case, error) {
-	if _, ok := errors.AsType[*DeniedError](cause); ok {
-		return s.fail(ctx, c, cause.Error())
-	}
-	now := s.Now().UTC()
-	throttled, _ := errors.AsType[*ThrottledError](cause)
-	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-		if c.State != Asked {
-			return ledger.ErrUnchanged
-		}
-		c.Attempts++
-		c.Reason = cause.Error()
-		if throttled != nil {
-			c.NotBefore = now.Add(throttled.RetryAfter)
-		}
-		return nil
-	})
-	return c, errors.Join(cause, err)
-}
-
-func (s *Starter) decline(ctx context.Context, c Case, reason string) (Case, error) {
-	return s.end(ctx, c, Declined, reason)
-}
-
-func (s *Starter) fail(ctx context.Context, c Case, reason string) (Case, error) {
-	return s.end(ctx, c, Lost, reason)
-}
-
-// end tells a person, then records: a message that is sent again is the same
-// message, one that is never sent is lost.
-func (s *Starter) end(ctx context.Context, c Case, state State, reason string) (Case, error) {
-	title := "capture failed"
-	if state == Declined {
-		title = "capture declined"
-	}
-	if err := s.Notify(ctx, c, title, reason); err != nil {
-		return c, fmt.Errorf("report that capture %s is %s: %w", c.ID, state, err)
-	}
-	failpoint.Here("failure-reported")
-	now := s.Now().UTC()
-	s.Log.WarnContext(ctx, title, "incident", c.Incident, "capture", c.ID, "target", c.Target, "reason", reason)
-	return s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-		if c.State.Done() {
-			return ledger.ErrUnchanged
-		}
-		c.State, c.Reason = state, reason
-		c.Note(now, "%s: %s", title, reason)
-		return nil
-	})
 }
 
 func ref(a *alert.Alert) AlertRef {
@@ -334,11 +260,14 @@ func newCase(i Incident, p policy.Plan, profile, hash string, now time.Time) Cas
 			Mode: string(p.Approval.Mode), Reason: p.Approval.Reason, Owner: p.Approval.Owner,
 			Approver: p.Approval.Approver, Expires: p.Approval.Expires,
 		},
-		Target: p.Target.String(), TargetType: p.TargetType, Instances: p.Only,
+		Target: p.Target.String(), TargetType: p.TargetType, MaxInstances: p.Instances, NamedInstances: p.Only,
 		Filters: slices.Clone(p.Filters), TimeLimit: p.TimeLimit, TotalBytes: p.TotalBytes, BytesPerPacket: p.BytesPerPacket,
 		Retention: p.Retention, Asked: now, DeleteAfter: now.Add(p.Retention),
 	}
-	c.ID = Name(i.ID, c.Target, profile)
+	if p.Lookup != "" {
+		c.Target, c.SoughtBy, c.Sought = "", p.Lookup, cmp.Or(p.Name, p.Target.String())
+	}
+	c.ID = Name(i.ID, cmp.Or(c.Target, string(c.SoughtBy)+" "+c.Sought), profile)
 	c.Note(now, "asked for by alert rule %q, profile %s", i.Alert.Rule, profile)
 	return c
 }
@@ -348,6 +277,12 @@ func (c Case) spec() Spec {
 		Name: c.ID, Target: c.Target, TargetType: c.TargetType, Instances: c.Instances, Region: c.Region,
 		StorageID: c.StorageID, Filters: c.Filters, TimeLimit: c.TimeLimit, TotalBytes: c.TotalBytes, BytesPerPacket: c.BytesPerPacket,
 	}
+}
+
+// subscription is the subscription that a case is in, as far as it is known:
+// that of its machine, or of what leads to it.
+func (c Case) subscription() string {
+	return cmp.Or(subscription(c.Target), subscription(c.Sought))
 }
 
 // subscription is the subscription of a resource ID that was parsed before.

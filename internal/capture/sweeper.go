@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
 )
 
@@ -18,14 +19,21 @@ import (
 // killed holds it that long; one that is slow may meet another, which is harmless.
 const sweepLease = 20 * time.Second
 
+// sweepBudget is how long one sweep begins work; the next goes on.
+const sweepBudget = 4 * time.Minute
+
 // A Sweeper compares what should be with what is, and mends the difference.
 // It looks at states, never at events: what a trigger missed, the next sweep
 // finds.
 type Sweeper struct {
 	Starter *Starter
-	// Recover looks for the file of a case whose event was lost, and raises
-	// the event again: false if there is none.
-	Recover func(ctx context.Context, c Case) (bool, error)
+	// Recover looks for files of a case whose event was lost, and raises the
+	// events again: how many.
+	Recover func(ctx context.Context, c Case) (int, error)
+	// Expire deletes the evidence of a case: its files where they landed, in
+	// the vault, and their reports. What is gone is no error; what a hold or
+	// a retention policy keeps is evidence.ErrHeld.
+	Expire func(ctx context.Context, c Case) error
 }
 
 // Totals is what a sweep did, by action.
@@ -40,31 +48,72 @@ func (t Totals) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Sweep looks at every case that is not Done, and at the sessions of their
-// subscriptions. One bad record never stops the rest: its error is returned
-// with the others' at the end.
+// A tally counts from several goroutines.
+type tally struct {
+	mu     sync.Mutex
+	totals Totals
+	errs   []error
+}
+
+func (t *tally) add(a Action, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a != "" {
+		t.totals[a]++
+	}
+	if err != nil {
+		t.errs = append(t.errs, err)
+	}
+}
+
+// Sweep looks at every case that is not Done, at the sessions of the policy's
+// subscriptions, and at the evidence whose date has come. One bad record never
+// stops the rest: its error is returned with the others' at the end.
 func (s *Sweeper) Sweep(ctx context.Context) (Totals, error) {
-	totals := Totals{}
-	var errs []error
+	t := &tally{totals: Totals{}}
+	deadline := s.Starter.Now().Add(sweepBudget)
 	cases := map[string][]Case{} // by subscription
+	for _, sub := range s.Starter.Policy.Scope.Subscriptions {
+		cases[strings.ToLower(sub)] = nil
+	}
 	for c, err := range s.Starter.Ledger.OpenCases(ctx, "") {
 		if err != nil {
-			errs = append(errs, err)
+			t.add("", s.unreadable(ctx, c, err))
 			continue
 		}
-		sub := subscription(c.Target)
+		// A case that only has a computer's name is swept with the first.
+		sub := cmp.Or(c.subscription(), strings.ToLower(s.Starter.Policy.Scope.Subscriptions[0]))
 		cases[sub] = append(cases[sub], c)
 	}
 	for _, sub := range slices.Sorted(maps.Keys(cases)) {
-		if err := s.subscription(ctx, sub, cases[sub], totals); err != nil {
-			errs = append(errs, err)
-		}
+		t.add("", s.subscription(ctx, sub, cases[sub], deadline, t))
 	}
-	return totals, errors.Join(errs...)
+	t.add("", s.expire(ctx, deadline, t))
+	return t.totals, errors.Join(t.errs...)
 }
 
-func (s *Sweeper) subscription(ctx context.Context, sub string, cases []Case, totals Totals) error {
-	lease, err := s.Starter.Ledger.Lease(ctx, "sweep-"+sub, sweepLease)
+// unreadable tells a person about a record, once, and goes on.
+func (s *Sweeper) unreadable(ctx context.Context, c Case, cause error) error {
+	if !errors.Is(cause, ledger.ErrCorrupt) {
+		return cause
+	}
+	err := s.Starter.Notify(ctx, Notice{
+		Kind: Trouble, Case: c, Title: "case record can't be read",
+		Reason: fmt.Sprintf("%v: its capture is not looked after, and ends at the limits that Azure keeps; mend the record or delete it", cause),
+	})
+	return errors.Join(cause, err)
+}
+
+// urgency is the order of a sweep: what runs comes first, so that a crowd of
+// new captures does not keep old ones from being stopped.
+var urgency = map[State]int{Capturing: 0, Ended: 1, Analysed: 1, Asked: 2, Awaiting: 3}
+
+func (s *Sweeper) subscription(ctx context.Context, sub string, cases []Case, deadline time.Time, t *tally) error {
+	st := s.Starter
+	if until, err := st.Ledger.paused(ctx, sub, st.Now().UTC()); err != nil || !until.IsZero() {
+		return err // Azure keeps the limits of what runs
+	}
+	lease, err := st.Ledger.Lease(ctx, "sweep-"+sub, sweepLease)
 	if errors.Is(err, ledger.ErrLeased) {
 		return nil // another instance sweeps it
 	}
@@ -73,140 +122,116 @@ func (s *Sweeper) subscription(ctx context.Context, sub string, cases []Case, to
 	}
 	defer func() {
 		if err := lease.Release(context.WithoutCancel(ctx)); err != nil {
-			s.Starter.Log.WarnContext(ctx, "lease not released, it will run out", "subscription", sub, "err", err)
+			st.Log.WarnContext(ctx, "lease not released, it will run out", "subscription", sub, "err", err)
 		}
 	}()
-	sessions, err := s.Starter.Watcher.List(ctx, sub)
-	if err != nil {
-		return fmt.Errorf("list packet captures of subscription %s: %w", sub, err)
+	l, err := s.list(ctx, sub)
+	if err != nil && l == nil {
+		return err
 	}
-	byName := map[string]Session{}
-	for _, session := range sessions {
-		byName[strings.ToLower(session.Name)] = session
-	}
-	var errs []error
-	renewed := s.Starter.Now()
-	for _, c := range cases {
-		if now := s.Starter.Now(); now.Sub(renewed) > sweepLease/3 {
+	t.add("", err)
+	slices.SortStableFunc(cases, func(a, b Case) int { return urgency[a.State] - urgency[b.State] })
+	var renewing sync.Mutex
+	renewed := time.Now()
+	each(cases, func(n int) bool {
+		renewing.Lock()
+		if time.Since(renewed) > sweepLease/3 {
 			if err := lease.Renew(ctx); err != nil {
-				return errors.Join(append(errs, fmt.Errorf("sweep subscription %s: %w", sub, err))...)
+				t.add("", fmt.Errorf("sweep subscription %s: %w", sub, err))
 			}
-			renewed = now
+			renewed = time.Now()
 		}
-		action, err := s.sweep(ctx, c, byName)
-		totals[action]++
+		renewing.Unlock()
+		if ctx.Err() != nil || !st.Now().Before(deadline) {
+			return false
+		}
+		c := cases[n]
+		action, err := s.sweep(ctx, c, l)
+		if errors.Is(err, errPaused) {
+			return true // all the others will be, too
+		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s capture %s: %w", action, c.ID, err))
+			err = fmt.Errorf("%s capture %s: %w", action, c.ID, err)
 		}
-	}
-	return errors.Join(errs...)
+		t.add(action, err)
+		return true
+	})
+	return s.strangers(ctx, sub, l, t)
 }
 
-func (s *Sweeper) sweep(ctx context.Context, c Case, sessions map[string]Session) (Action, error) {
+// A listing is the sessions of a subscription.
+type listing struct {
+	byName  map[string]Session
+	partial bool // some regions did not answer: what is not here may exist
+}
+
+// list reads what runs; nil if Azure wants no requests now, or said nothing at all.
+func (s *Sweeper) list(ctx context.Context, sub string) (*listing, error) {
+	sessions, err := s.Starter.Watcher.List(ctx, sub)
+	if err != nil {
+		err = fmt.Errorf("list packet captures of subscription %s: %w", sub, err)
+		if t, ok := errors.AsType[*ThrottledError](err); ok {
+			err = errors.Join(err, s.Starter.Ledger.pause(ctx, sub, s.Starter.Now().UTC(), t.RetryAfter))
+			return nil, err
+		}
+	}
+	l := &listing{byName: map[string]Session{}, partial: err != nil}
+	for _, session := range sessions {
+		l.byName[strings.ToLower(session.Name)] = session
+	}
+	return l, err
+}
+
+// sweep looks at one case, and does what the verdict says.
+func (s *Sweeper) sweep(ctx context.Context, c Case, l *listing) (Action, error) {
 	// What was listed may be old by now; what is acted upon should not be.
 	c, err := s.Starter.Ledger.Case(ctx, c.Incident, c.ID)
 	if err != nil {
 		return Wait, err
 	}
-	var o Observation
-	o.Session, o.Found = sessions[c.ID]
-	if o.Found && c.State == Capturing {
-		if o.Status, err = s.Starter.Watcher.Status(ctx, o.Session.ID); err != nil && !errors.Is(err, ErrNotFound) {
-			return Wait, err
-		}
+	o, err := s.observe(ctx, c, l)
+	if err != nil {
+		return Wait, err
 	}
 	now := s.Starter.Now().UTC()
 	action, reason := Verdict(c, o, now)
 	return action, s.act(ctx, c, o, action, reason, now)
 }
 
-func (s *Sweeper) act(ctx context.Context, c Case, o Observation, action Action, reason string, now time.Time) error {
-	st := s.Starter
-	switch action {
-	case Wait:
-		return nil
-	case Begin:
-		_, err := st.Begin(ctx, c)
-		return err
-	case Adopt:
-		_, err := st.Begin(ctx, c) // it finds the session by its name
-		return err
-	case Halt:
-		_, err := st.stop(ctx, c, reason)
-		return err
-	case Settle:
-		_, err := st.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-			if c.State != Capturing { // the file was faster
-				return ledger.ErrUnchanged
-			}
-			c.State, c.Stopped = Ended, now
-			c.StopReason, c.AgentErrors = o.Status.StopReason, o.Status.Errors
-			c.Note(now, "capture ended: %s", reason)
-			return nil
-		})
-		return err
-	case Search:
-		found, err := s.Recover(ctx, c)
-		if err != nil {
-			return err
+// observe asks what Azure shows of a case. That a session is not listed proves
+// nothing: a region may not have answered, and the capture may have been
+// started since. That there is no answer about the state of one proves nothing
+// either, and must not keep it from being stopped.
+func (s *Sweeper) observe(ctx context.Context, c Case, l *listing) (o Observation, err error) {
+	w := s.Starter.Watcher
+	o.Session, o.Found = l.byName[c.ID]
+	started := c.State == Capturing || c.SessionID != "" && l.partial
+	if !o.Found && started && c.Region != "" {
+		o.Session, err = w.Find(ctx, c.subscription(), c.Region, c.ID)
+		switch {
+		case err == nil:
+			o.Found = true
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoWatcher):
+			return o, s.throttled(ctx, c, err)
 		}
-		if !found {
-			return s.giveUp(ctx, c, o, reason)
-		}
-		_, err = st.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-			c.Stopped = now // wait as long again
-			c.Note(now, "file found without its event: event raised again")
-			return nil
-		})
-		return err
-	case Discard:
-		return s.discard(ctx, c, o, reason, now)
-	case Close:
-		_, err := st.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-			if !c.State.Done() {
-				c.State = Closed
-				c.Note(now, "closed")
-			}
-			return nil
-		})
-		return err
-	case Fail:
-		return s.giveUp(ctx, c, o, reason)
-	case Decline:
-		_, err := st.decline(ctx, c, reason)
-		return err
 	}
-	return fmt.Errorf("no such action: %s", action)
+	if !o.Found || c.State != Capturing {
+		return o, nil
+	}
+	o.Status, err = w.Status(ctx, o.Session.ID)
+	if err != nil {
+		if t, ok := errors.AsType[*ThrottledError](err); ok {
+			return o, s.throttled(ctx, c, t)
+		}
+		o.Status = Status{State: Undefined, Errors: []string{err.Error()}}
+	}
+	return o, nil
 }
 
-// giveUp deletes the session first: a failed case is not looked at again.
-func (s *Sweeper) giveUp(ctx context.Context, c Case, o Observation, reason string) error {
-	if o.Found && strings.EqualFold(o.Session.Target, c.Target) {
-		if err := s.Starter.Watcher.Delete(ctx, o.Session.ID); err != nil {
-			return err
-		}
+// throttled leaves the whole subscription alone for as long as Azure asks.
+func (s *Sweeper) throttled(ctx context.Context, c Case, err error) error {
+	if t, ok := errors.AsType[*ThrottledError](err); ok {
+		return errors.Join(err, s.Starter.Ledger.pause(ctx, c.subscription(), s.Starter.Now().UTC(), t.RetryAfter))
 	}
-	_, err := s.Starter.fail(ctx, c, reason)
-	return err
-}
-
-// discard deletes a session and records it. A case that was still capturing
-// waits for its file as if the session had ended by itself.
-func (s *Sweeper) discard(ctx context.Context, c Case, o Observation, reason string, now time.Time) error {
-	if err := s.Starter.Watcher.Delete(ctx, o.Session.ID); err != nil {
-		return err
-	}
-	failpoint.Here("session-deleted")
-	s.Starter.Log.InfoContext(ctx, "session deleted", "incident", c.Incident, "capture", c.ID, "reason", reason)
-	_, err := s.Starter.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-		switch c.State {
-		case Capturing:
-			c.State, c.Stopped = Ended, now
-		case Analysed:
-			c.State = Closed
-		}
-		c.Note(now, "session deleted: %s", reason)
-		return nil
-	})
 	return err
 }

@@ -25,6 +25,7 @@ type Config struct {
 	Credential      string
 	ClientID        string
 	ARMEndpoint     string
+	Starts          bool
 	FunctionTimeout time.Duration
 	LogLevel        slog.Level
 	Failpoint       string
@@ -101,6 +102,10 @@ var Settings = []Setting{
 		Doc: "Azure Resource Manager; plain http only on this machine",
 	},
 	{
+		Name: "PCAPWARDEN_STARTS", Default: "on", set: onOff(func(c *Config) *bool { return &c.Starts }),
+		Doc: "the kill switch: `off` starts no capture; what runs is stopped and deleted as ever",
+	},
+	{
 		Name: "PCAPWARDEN_FUNCTION_TIMEOUT", Default: "29m", set: timeout,
 		Doc: "when an invocation gives up; below host.json's functionTimeout",
 	},
@@ -147,6 +152,15 @@ func FromEnv(getenv func(string) string) (Config, error) {
 
 func text(field func(*Config) *string) func(*Config, string) error {
 	return func(c *Config, v string) error { *field(c) = v; return nil }
+}
+
+func onOff(field func(*Config) *bool) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		var word string
+		err := oneOf(func(*Config) *string { return &word }, "on", "off")(c, v)
+		*field(c) = word == "on"
+		return err
+	}
 }
 
 func oneOf(field func(*Config) *string, choices ...string) func(*Config, string) error {

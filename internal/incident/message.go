@@ -18,9 +18,11 @@ import (
 
 // The CloudEvents types of messages.
 const (
-	TypeFinding  = "io.github.pcapwarden.pcap.finding.v1"   // a capture was analysed, or could not be
-	TypeFailed   = "io.github.pcapwarden.capture.failed.v1" // a capture that was asked for will not come
-	TypeSecurity = "io.github.pcapwarden.security.v1"       // somebody tries something: a person should look
+	TypeFinding  = "io.github.pcapwarden.pcap.finding.v1"     // a capture was analysed, or could not be
+	TypeFailed   = "io.github.pcapwarden.capture.failed.v1"   // a capture that was asked for will not come
+	TypeSecurity = "io.github.pcapwarden.security.v1"         // somebody tries something: a person should look
+	TypeApproval = "io.github.pcapwarden.capture.approval.v1" // a capture waits for a person's approval
+	TypeTrouble  = "io.github.pcapwarden.trouble.v1"          // something has to be mended by hand
 )
 
 // MaxMessage is the largest message in bytes: what every CloudEvents
@@ -131,7 +133,7 @@ func Analysed(o Origin, a *analysis.Analysis, now time.Time) (Message, error) {
 }
 
 // Notice is a message about a capture that has no analysis: kind is
-// TypeFailed or TypeSecurity. Subject and reason make its identity, so that
+// TypeFailed, TypeSecurity, TypeApproval or TypeTrouble. Subject and reason make its identity, so that
 // the same notice sent again is no second message.
 func Notice(o Origin, kind, title, reason string, severity finding.Severity, now time.Time) (Message, error) {
 	id := identity(kind, o.Incident, o.Case, title, reason)

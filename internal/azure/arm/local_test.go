@@ -86,7 +86,10 @@ func watcherAt(t *testing.T, endpoint string, client *http.Client) *arm.Watcher 
 	return w
 }
 
-var _ capture.Watcher = (*arm.Watcher)(nil)
+var (
+	_ capture.Watcher   = (*arm.Watcher)(nil)
+	_ capture.Directory = (*arm.Watcher)(nil)
+)
 
 func TestAgainstLocalARM(t *testing.T) {
 	capturetest.Run(t, func(t *testing.T) capturetest.Fixture {

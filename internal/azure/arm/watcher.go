@@ -52,6 +52,8 @@ type Watcher struct {
 
 	mu   sync.Mutex
 	subs map[string]*clients // by subscription, lower case
+
+	accounts accounts
 }
 
 // clients are bound to a subscription by the SDK.

@@ -1,0 +1,378 @@
+package capture
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/audit"
+	"github.com/pcapwarden/pcapwarden/internal/failpoint"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/resourceid"
+)
+
+// actorSelf is who acts where no person asked.
+const actorSelf = "pcapwarden"
+
+// errPaused says that Azure wants no requests now.
+var errPaused = errors.New("Azure throttles the subscription")
+
+// Begin starts a case that is Asked: it consults Azure, acts, and records.
+// Killed anywhere in between, it finds what it did by the session's name. The
+// returned case is as far as it came; an error is worth another try.
+func (s *Starter) Begin(ctx context.Context, c Case) (Case, error) {
+	now := s.Now().UTC()
+	if until, err := s.Ledger.paused(ctx, c.subscription(), now); err != nil {
+		return c, err
+	} else if !until.IsZero() {
+		return c, fmt.Errorf("start capture %s: %w until %s", c.ID, errPaused, until.Format(time.RFC3339))
+	}
+	if c.Target == "" {
+		target, no, err := s.find(ctx, c)
+		if err != nil {
+			return s.postpone(ctx, c, err)
+		}
+		if no != "" {
+			return s.decline(ctx, c, string(no))
+		}
+		if c, err = s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+			c.Target = target
+			c.Note(now, "%q is %s", c.Sought, target)
+			return nil
+		}); err != nil {
+			return c, fmt.Errorf("record the machine of capture %s: %w", c.ID, err)
+		}
+	}
+	m, err := s.Watcher.Machine(ctx, c.Target)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return s.decline(ctx, c, "the machine does not exist: was it deleted, or is this a test alert?")
+	case err != nil:
+		return s.postpone(ctx, c, err)
+	}
+	if m.flexible() {
+		return s.split(ctx, c, m)
+	}
+	c.Region, c.VMID, c.Addresses = m.Region, m.VMID, m.Addresses
+	return s.start(ctx, c, m)
+}
+
+// start begins a capture on a machine that was found.
+func (s *Starter) start(ctx context.Context, c Case, m Machine) (Case, error) {
+	session, err := s.Watcher.Find(ctx, c.subscription(), c.Region, c.ID)
+	switch {
+	case err == nil: // who started it was killed
+		return s.adopt(ctx, c, session)
+	case errors.Is(err, ErrNoWatcher):
+		return s.decline(ctx, c, fmt.Sprintf("the region %s has no Network Watcher: enable it, it is not created here", c.Region))
+	case !errors.Is(err, ErrNotFound):
+		return s.postpone(ctx, c, err)
+	}
+	if s.Off {
+		return s.decline(ctx, c, "starting captures is switched off (PCAPWARDEN_STARTS=off)")
+	}
+	storage, no, err := s.qualify(ctx, m, c)
+	if err != nil {
+		return s.postpone(ctx, c, err)
+	}
+	c.StorageID = storage
+	if no == "" && c.TargetType == AzureVMSS {
+		chosen, why := choose(m.Instances, c.NamedInstances, max(1, c.MaxInstances))
+		c.Instances, c.InstancesReason = nil, why
+		for _, i := range chosen {
+			c.Instances = append(c.Instances, i.ID)
+		}
+		if len(chosen) == 0 {
+			no = blocker(why)
+		}
+	}
+	if no != "" {
+		return s.decline(ctx, c, string(no))
+	}
+	now := s.Now().UTC()
+	claim, err := s.Ledger.claim(ctx, c, s.Policy.Limits.ActivePerVM, now)
+	switch {
+	case err != nil:
+		return s.postpone(ctx, c, err)
+	case claim.joined != nil:
+		return s.joined(ctx, c, *claim.joined)
+	case claim.full != "":
+		return s.decline(ctx, c, claim.full)
+	}
+	failpoint.Here("machine-claimed")
+	// An earlier try may have chosen others, and a session may run for them.
+	c.Instances, c.InstancesReason = claim.holder.Instances, claim.holder.Reason
+	if c.Approval.open() {
+		return s.await(ctx, c)
+	}
+	switch ok, err := s.Ledger.spend(ctx, c, s.Policy.Limits.StartsPerHour, now); {
+	case err != nil:
+		return s.postpone(ctx, c, err)
+	case !ok:
+		return s.overBudget(ctx, c)
+	}
+	return s.put(ctx, c)
+}
+
+// put asks Azure for the session. The audit log comes first: without it there
+// is no capture.
+func (s *Starter) put(ctx context.Context, c Case) (Case, error) {
+	if err := s.log(ctx, c, audit.Start, audit.Before, actorSelf, "alert rule "+c.Alert.Rule+", profile "+c.Profile, ""); err != nil {
+		return s.postpone(ctx, c, err)
+	}
+	session, err := s.Watcher.Start(ctx, c.spec())
+	if exists, ok := errors.AsType[*ExistsError](err); ok { // another instance was faster
+		session, err = exists.Session, nil
+	}
+	if err != nil {
+		// Best effort: whether it runs all the same, the next sweep sees.
+		_ = s.log(ctx, c, audit.Start, audit.After, actorSelf, "", err.Error())
+		return s.postpone(ctx, c, err)
+	}
+	failpoint.Here("capture-started")
+	return s.adopt(ctx, c, session)
+}
+
+// adopt records a session that runs.
+func (s *Starter) adopt(ctx context.Context, c Case, session Session) (Case, error) {
+	if !strings.EqualFold(session.Target, c.Target) {
+		return s.fail(ctx, c, fmt.Sprintf("a session of its name captures on another machine, %q", session.Target))
+	}
+	if err := s.log(ctx, c, audit.Start, audit.After, actorSelf, "", audit.Done); err != nil {
+		return c, err
+	}
+	if session.StoragePath != "" {
+		if err := s.Ledger.ExpectAt(ctx, session.StoragePath, c); err != nil {
+			return c, fmt.Errorf("record where capture %s lands: %w", c.ID, err)
+		}
+	}
+	if err := s.Ledger.expireOn(ctx, c, c.DeleteAfter); err != nil {
+		return c, err
+	}
+	failpoint.Here("path-recorded")
+	if c.TargetType == AzureVMSS && len(c.Instances) == 0 { // chosen by a process that is gone
+		claim, err := s.Ledger.claim(ctx, c, s.Policy.Limits.ActivePerVM, s.Now().UTC())
+		if err != nil {
+			return c, err
+		}
+		c.Instances, c.InstancesReason = claim.holder.Instances, claim.holder.Reason
+	}
+	now := s.Now().UTC()
+	found := c
+	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+		if c.State != Asked {
+			return ledger.ErrUnchanged
+		}
+		c.State, c.Reason = Capturing, ""
+		c.SessionID, c.StoragePath, c.Started = session.ID, session.StoragePath, now
+		c.Region = cmp.Or(found.Region, session.Region)
+		c.VMID, c.StorageID, c.Addresses = found.VMID, found.StorageID, found.Addresses
+		c.Instances, c.InstancesReason = found.Instances, found.InstancesReason
+		if c.InstancesReason != "" {
+			c.Note(now, "%s", c.InstancesReason)
+		}
+		c.Note(now, "capture started")
+		return nil
+	})
+	if err != nil {
+		return c, fmt.Errorf("record capture %s: %w", c.ID, err)
+	}
+	s.Log.InfoContext(ctx, "capture started", "incident", c.Incident, "capture", c.ID, "target", c.Target,
+		"profile", c.Profile, "limit", c.TimeLimit.String(), "bytes", c.TotalBytes)
+	return c, nil
+}
+
+// split makes the machines of a flexible scale set cases of their own.
+func (s *Starter) split(ctx context.Context, c Case, m Machine) (Case, error) {
+	chosen, why := choose(m.Instances, c.NamedInstances, max(1, c.MaxInstances))
+	if len(chosen) == 0 {
+		return s.decline(ctx, c, why)
+	}
+	now := s.Now().UTC()
+	var ids []string
+	for _, in := range chosen {
+		id, err := resourceid.Parse(in.ID)
+		if err != nil {
+			return s.decline(ctx, c, "the scale set lists a machine whose ID can't be read: "+err.Error())
+		}
+		if refused := s.Policy.CheckTarget(id); refused != nil {
+			return s.decline(ctx, c, fmt.Sprintf("machine %s of the scale set: %s", id.Name(), refused.Message))
+		}
+		child := c
+		child.Target, child.TargetType, child.Sought, child.SoughtBy = id.String(), AzureVM, "", ""
+		child.MaxInstances, child.NamedInstances = 0, nil
+		child.ID = Name(c.Incident, child.Target, c.Profile)
+		child.History = nil
+		child.Note(now, "asked for as a machine of scale set %s", c.Target)
+		if _, _, err := s.Ledger.Open(ctx, child); err != nil {
+			return c, fmt.Errorf("record case %s: %w", child.ID, err)
+		}
+		ids = append(ids, child.ID)
+	}
+	if _, err := s.Ledger.ChangeIncident(ctx, c.Incident, func(i *Incident) error {
+		i.Cases = union(i.Cases, ids)
+		return nil
+	}); err != nil {
+		return c, fmt.Errorf("record the machines of incident %s: %w", c.Incident, err)
+	}
+	return s.settle(ctx, c, Joined, "its machines are captured on by themselves: "+why)
+}
+
+func union(a, b []string) []string {
+	seen := map[string]bool{}
+	var all []string
+	for _, list := range [][]string{a, b} {
+		for _, v := range list {
+			if !seen[v] {
+				seen[v] = true
+				all = append(all, v)
+			}
+		}
+	}
+	return all
+}
+
+// joined ends a case whose machine is captured on for the same profile.
+func (s *Starter) joined(ctx context.Context, c Case, to CaseRef) (Case, error) {
+	now := s.Now().UTC()
+	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+		if c.State != Asked {
+			return ledger.ErrUnchanged
+		}
+		c.State, c.JoinedTo = Joined, &to
+		c.Reason = fmt.Sprintf("capture %s of incident %s runs on the machine for the same profile", to.Case, to.Incident)
+		c.Note(now, "joined: %s", c.Reason)
+		return nil
+	})
+	if err == nil {
+		s.Log.InfoContext(ctx, "alert joined a capture", "incident", c.Incident, "capture", to.Case, "target", c.Target)
+	}
+	return c, err
+}
+
+// postpone leaves a case to a later try, or gives up where waiting does not
+// help.
+func (s *Starter) postpone(ctx context.Context, c Case, cause error) (Case, error) {
+	if _, ok := errors.AsType[*DeniedError](cause); ok {
+		return s.fail(ctx, c, cause.Error())
+	}
+	now := s.Now().UTC()
+	var paused error
+	throttled, _ := errors.AsType[*ThrottledError](cause)
+	if throttled != nil {
+		paused = s.Ledger.pause(ctx, c.subscription(), now, throttled.RetryAfter)
+	}
+	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+		if c.State != Asked {
+			return ledger.ErrUnchanged
+		}
+		c.Attempts++
+		c.Reason = cause.Error()
+		if throttled != nil {
+			c.NotBefore = now.Add(min(throttled.RetryAfter, maxPause))
+		}
+		return nil
+	})
+	return c, errors.Join(cause, err, paused)
+}
+
+// overBudget declines a case for want of starts. One message says so for all
+// machines of the alert.
+func (s *Starter) overBudget(ctx context.Context, c Case) (Case, error) {
+	reason := fmt.Sprintf("%d captures were started within an hour, which is limits.startsPerHour: raise it, or narrow the alert rules", s.Policy.Limits.StartsPerHour)
+	all := c
+	all.ID, all.Target = "", ""
+	if err := s.Notify(ctx, Notice{Failure, all, "captures declined", reason}); err != nil {
+		return c, fmt.Errorf("report that the starts are used up: %w", err)
+	}
+	return s.settle(ctx, c, Declined, reason)
+}
+
+func (s *Starter) decline(ctx context.Context, c Case, reason string) (Case, error) {
+	return s.end(ctx, c, Declined, "capture declined", reason)
+}
+
+func (s *Starter) fail(ctx context.Context, c Case, reason string) (Case, error) {
+	return s.end(ctx, c, Lost, "capture failed", reason)
+}
+
+// end tells a person, then records: a message that is sent again is the same
+// message, one that is never sent is lost.
+func (s *Starter) end(ctx context.Context, c Case, state State, title, reason string) (Case, error) {
+	if err := s.Notify(ctx, Notice{Failure, c, title, reason}); err != nil {
+		return c, fmt.Errorf("report that capture %s is %s: %w", c.ID, state, err)
+	}
+	failpoint.Here("failure-reported")
+	return s.settle(ctx, c, state, reason)
+}
+
+// settle records that a case is over.
+func (s *Starter) settle(ctx context.Context, c Case, state State, reason string) (Case, error) {
+	now := s.Now().UTC()
+	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+		if c.State.Done() {
+			return ledger.ErrUnchanged
+		}
+		c.State, c.Reason = state, reason
+		c.Note(now, "%s: %s", state, reason)
+		return nil
+	})
+	if err == nil {
+		s.Log.WarnContext(ctx, "capture "+string(state), "incident", c.Incident, "capture", c.ID, "target", c.Target, "reason", reason)
+	}
+	return c, err
+}
+
+// stop asks Azure to end a session, then records that it did: stopping twice
+// is harmless, a stop that was recorded and never asked for is not. It does
+// not wait for the audit log: a capture that should end ends.
+func (s *Starter) stop(ctx context.Context, c Case, actor, reason string) (Case, error) {
+	if err := s.log(ctx, c, audit.Stop, audit.Before, actor, reason, ""); err != nil {
+		s.Log.ErrorContext(ctx, "stop is not in the audit log", "incident", c.Incident, "capture", c.ID, "err", err)
+	}
+	cause := s.Watcher.Stop(ctx, c.SessionID)
+	if errors.Is(cause, ErrNotFound) {
+		cause = nil
+	}
+	failpoint.Here("capture-stopped")
+	outcome := audit.Done
+	if cause != nil {
+		outcome = cause.Error()
+	} else {
+		s.Log.InfoContext(ctx, "capture stopped", "incident", c.Incident, "capture", c.ID, "target", c.Target, "reason", reason)
+	}
+	if err := s.log(ctx, c, audit.Stop, audit.After, actor, reason, outcome); err != nil {
+		s.Log.ErrorContext(ctx, "stop is not in the audit log", "incident", c.Incident, "capture", c.ID, "err", err)
+	}
+	now := s.Now().UTC()
+	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+		if cause != nil {
+			c.StopError = cause.Error()
+		} else {
+			c.StopError = ""
+		}
+		if c.StopAsked.IsZero() { // from the first try on, however it went
+			c.StopAsked = now
+			c.Note(now, "asked to stop: %s", reason)
+		}
+		return nil
+	})
+	if cause != nil {
+		if t, ok := errors.AsType[*ThrottledError](cause); ok {
+			err = errors.Join(err, s.Ledger.pause(ctx, c.subscription(), now, t.RetryAfter))
+		}
+		cause = fmt.Errorf("stop capture %s: %w", c.ID, cause)
+	}
+	return c, errors.Join(cause, err)
+}
+
+// log appends one entry about a case to the audit log.
+func (s *Starter) log(ctx context.Context, c Case, action audit.Action, phase audit.Phase, actor, reason, outcome string) error {
+	return s.Audit.Append(ctx, audit.Entry{
+		At: s.Now().UTC(), Actor: actor, Action: action, Phase: phase,
+		Incident: c.Incident, Case: c.ID, Target: c.Target, Reason: reason, Outcome: outcome,
+	})
+}
