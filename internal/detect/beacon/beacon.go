@@ -39,7 +39,8 @@ const (
 	minBeats    = 6
 	minInterval = 500 * time.Millisecond
 	minScore    = 0.9
-	maxKept     = 1024 // connections of one pair that are timed
+	maxKept     = 1024    // connections of one pair that are timed
+	maxCalls    = 1 << 18 // of all pairs
 )
 
 // housekeeping are UDP ports of protocols that repeat themselves by design:
@@ -72,6 +73,7 @@ type call struct {
 
 type state struct {
 	pass  *detect.Pass
+	calls int
 	all   detect.Groups[key, series]
 	names map[netip.AddrPort]string // by the client's endpoint, of QUIC
 }
@@ -97,16 +99,19 @@ func (s *state) connection(c *detect.Connection) {
 	at := call{c.FirstSYN.Time, c.FirstSYN.Frame, c.Client().Bytes}
 	switch {
 	case c.Established():
-		if len(g.good) < maxKept {
-			g.good = append(g.good, at)
-		}
+		s.keep(&g.good, at)
 		g.server, g.service = server, c.Service
 		g.payload += c.Client().Bytes + c.Server().Bytes
 	case c.RST().Seen() && c.RST().Phase == flow.AfterSYN && c.RST().From != c.ClientSide:
-		if len(g.refused) < maxKept {
-			g.refused = append(g.refused, at)
-		}
+		s.keep(&g.refused, at)
 		g.server = server
+	}
+}
+
+func (s *state) keep(to *[]call, c call) {
+	if len(*to) < maxKept && s.calls < maxCalls {
+		s.calls++
+		*to = append(*to, c)
 	}
 }
 
@@ -122,10 +127,10 @@ func (s *state) conversation(c *flow.Conversation) {
 		k.server = netip.AddrPortFrom(netip.Addr{}, to.Port())
 	}
 	g := s.all.At(k)
-	if g == nil || len(g.good) >= maxKept {
+	if g == nil {
 		return
 	}
-	g.good = append(g.good, call{c.First.Time, c.First.Frame, c.Bytes[c.Initiator]})
+	s.keep(&g.good, call{c.First.Time, c.First.Frame, c.Bytes[c.Initiator]})
 	g.server = to
 	g.payload += c.Bytes[0] + c.Bytes[1]
 	if k.name != "" {

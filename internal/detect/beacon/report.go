@@ -79,7 +79,7 @@ func (s *state) report(k key, g *series, all []call, r rhythm, refused int) {
 func (s *state) severity(k key, g *series) finding.Severity {
 	expected := slices.ContainsFunc(s.pass.ExpectedOutbound, func(p netip.Prefix) bool { return p.Contains(g.server.Addr()) })
 	inside := local(k.client) && local(g.server.Addr())
-	known := g.service != "" || k.protocol == "udp"
+	known := g.service != "" || k.protocol == "udp" || slices.Contains(ordinary, g.server.Port())
 	switch {
 	case g.payload == 0 || expected && s.pass.IsVantage(k.client) || known && inside:
 		return finding.Info
@@ -90,6 +90,11 @@ func (s *state) severity(k key, g *series) finding.Severity {
 	}
 	return finding.Medium
 }
+
+// ordinary are ports of services that clients poll, and whose protocols are
+// not read: SSH, RPC, SMB, SQL Server, Oracle, MQTT, MySQL, RDP, PostgreSQL,
+// AMQP, Redis, Kafka, Elasticsearch, memcached, MongoDB.
+var ordinary = []uint16{22, 135, 139, 445, 1433, 1521, 1883, 3306, 3389, 5432, 5671, 5672, 6379, 8883, 9092, 9200, 11211, 27017}
 
 // local addresses belong to networks of one's own.
 func local(a netip.Addr) bool { return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() }

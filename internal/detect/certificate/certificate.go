@@ -47,7 +47,7 @@ var Detector = &detect.Detector{
 }
 
 // maxClients is how many clients of one certificate or version are told apart.
-const maxClients = 64
+const maxClients = 16
 
 type state struct {
 	pass     *detect.Pass

@@ -4,7 +4,7 @@
 //
 // Details: protocol (http-basic, ftp, telnet, pop, imap, smtp, ldap), logins
 // (with a secret), names (with a user name only, or with a proof that does not
-// give the secret away), connections.
+// give the secret away).
 package exposure
 
 import (
@@ -36,24 +36,17 @@ type key struct {
 
 type logins struct {
 	secret, name detect.Tally
-	from         map[uint16]struct{} // ports of the client
 }
 
 func start(p *detect.Pass) detect.Hooks {
 	var all detect.Groups[key, logins]
 	return detect.Hooks{
 		Login: func(l *detect.Login) {
-			g := all.At(key{l.Kind, l.Client.Addr(), l.Server})
-			if g == nil {
-				return
-			}
-			if g.from == nil {
-				g.from = map[uint16]struct{}{}
-			}
-			g.from[l.Client.Port()] = struct{}{}
-			if l.Secret {
+			switch g := all.At(key{l.Kind, l.Client.Addr(), l.Server}); {
+			case g == nil:
+			case l.Secret:
 				g.secret.Add(l.Time, l.Frame)
-			} else {
+			default:
 				g.name.Add(l.Time, l.Frame)
 			}
 		},
@@ -75,7 +68,7 @@ func report(k key, g *logins) finding.Finding {
 		Kind: "exposure.cleartext-credentials", Severity: finding.Medium, Confidence: 0.95, Culprit: finding.Server,
 		Flow: &finding.Flow{Protocol: "tcp", Client: finding.Endpoint{AddrPort: netip.AddrPortFrom(k.client, 0)}, Server: finding.Endpoint{AddrPort: k.server}},
 		Detail: map[string]any{
-			"protocol": string(k.kind), "logins": g.secret.Count, "names": g.name.Count, "connections": len(g.from),
+			"protocol": string(k.kind), "logins": g.secret.Count, "names": g.name.Count,
 		},
 	}
 	if g.secret.Count == 0 {

@@ -20,17 +20,25 @@ type doubled struct {
 	duplicates, segments int64
 }
 
+// connection judges each direction by itself: a sender whose packets all bear
+// the same IP identification shows no duplicates.
 func (d *doubled) connection(c *detect.Connection) {
-	again := int64(c.Sides[0].Trouble().Duplicated + c.Sides[1].Trouble().Duplicated)
-	data := int64(c.Sides[0].DataSegments + c.Sides[1].DataSegments)
-	if again < fewDuplicates || float64(again) <= nearlyAll*float64(data-again) {
+	doubled := false
+	for i := range c.Sides {
+		again, data := int64(c.Sides[i].Trouble().Duplicated), int64(c.Sides[i].DataSegments)
+		if again < fewDuplicates || float64(again) <= nearlyAll*float64(data-again) {
+			continue
+		}
+		doubled = true
+		d.duplicates += again
+		d.segments += data
+	}
+	if !doubled {
 		return
 	}
 	if d.flow == nil {
 		d.flow = c.Flow()
 	}
-	d.duplicates += again
-	d.segments += data
 	d.Add(c.First.Time, c.First.Frame)
 	d.Last = max(d.Last, c.Last.Time)
 }
@@ -41,7 +49,7 @@ func (d *doubled) report(p *detect.Pass) {
 	}
 	f := finding.Finding{
 		Kind: "capture.duplicated", Severity: finding.Low, Confidence: 0.9, Culprit: finding.Capture,
-		Summary: fmt.Sprintf("%d of %s of %s are there twice, within 1 ms: packets were captured twice, which looks like retransmissions and is none.",
+		Summary: fmt.Sprintf("%d of %s of %s repeat the one before within 1 ms: packets were captured more than once, which looks like retransmissions and is none.",
 			d.duplicates, detect.Count(int(d.segments), "data segment"), detect.Count(d.Count, "connection")),
 		Detail: map[string]any{
 			"duplicates": d.duplicates, "segments": d.segments, "share": round(float64(d.duplicates) / float64(d.segments)), "connections": d.Count,

@@ -63,7 +63,7 @@ var Detector = &detect.Detector{
 		{
 			Kind:      "capture.duplicated",
 			Means:     "Packets were captured twice, by a mirror port or on two interfaces. Counted as retransmissions, as tshark does, they are none.",
-			Threshold: "more than 90 % of a connection's data segments repeated within 1 ms with the same IP identification, at least 5 of them",
+			Threshold: "more than 90 % of the data segments of one direction of a connection repeated within 1 ms with the same IP identification, at least 5 of them",
 			Next:      "Capture on one interface only, or remove the duplicates with editcap -d before comparing figures.",
 		},
 	},
@@ -193,7 +193,7 @@ func (s *state) truncated(sum *detect.Summary) {
 	}
 	s.report(finding.Finding{
 		Kind: "capture.truncated", Severity: severity, Confidence: 1, Count: int(sum.Truncated),
-		Summary: fmt.Sprintf("%d of %s were cut to %d bytes or a little more. That hides %s.", sum.Truncated, detect.Count(int(sum.Packets), "packet"), kept, what),
+		Summary: fmt.Sprintf("%d of %s were cut, the shortest to %d bytes. That hides %s.", sum.Truncated, detect.Count(int(sum.Packets), "packet"), kept, what),
 		Detail:  map[string]any{"packets": sum.Truncated, "share": round(share), "bytesKept": kept, "hidden": what},
 	}, sum)
 }

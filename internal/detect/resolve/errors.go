@@ -21,7 +21,7 @@ const (
 	// patience is how long a client may take to come back over TCP.
 	patience = 5 * time.Second
 
-	maxNames  = 256
+	maxOfOne  = 256 // names, of one client or error
 	maxExists = 8192
 	maxCuts   = 256
 )
@@ -67,7 +67,7 @@ func (s *state) answers(l *dns.Lookup, good *dns.Try) {
 		m.asked++
 		if good != nil && good.RCode == dns.NameError && !l.SearchSuffix {
 			m.absent++
-			m.add(l, good)
+			s.absent(m, l, good)
 		}
 	}
 	for i := range l.Tries {
@@ -79,7 +79,7 @@ func (s *state) answers(l *dns.Lookup, good *dns.Try) {
 		switch {
 		case f == nil:
 		case good == nil:
-			f.add(l, t)
+			s.fails(f, l, t)
 		case good.Server.Addr() == t.Server.Addr():
 			f.recovered++
 		}
@@ -100,12 +100,13 @@ func probing(name string) bool {
 	return host == "wpad" || host == "isatap"
 }
 
-func (m *missing) add(l *dns.Lookup, good *dns.Try) {
+func (s *state) absent(m *missing, l *dns.Lookup, good *dns.Try) {
 	a := m.names[l.Name]
 	if a == nil {
-		if len(m.names) >= maxNames {
+		if len(m.names) >= maxOfOne || s.names >= maxNames {
 			return
 		}
+		s.names++
 		if m.names == nil {
 			m.names = map[string]*absence{}
 		}
@@ -119,7 +120,7 @@ func (m *missing) add(l *dns.Lookup, good *dns.Try) {
 	a.Add(good.Asked, good.Frame, good.Reply)
 }
 
-func (f *failures) add(l *dns.Lookup, t *dns.Try) {
+func (s *state) fails(f *failures, l *dns.Lookup, t *dns.Try) {
 	if f.Count == 0 {
 		f.client, f.clients, f.name, f.typ = l.Client, 1, l.Name, l.Type
 		f.names = map[string]struct{}{}
@@ -127,7 +128,8 @@ func (f *failures) add(l *dns.Lookup, t *dns.Try) {
 	if l.Client != f.client {
 		f.clients = 2
 	}
-	if len(f.names) < maxNames {
+	if _, known := f.names[l.Name]; !known && len(f.names) < maxOfOne && s.names < maxNames {
+		s.names++
 		f.names[l.Name] = struct{}{}
 	}
 	f.forward = f.forward || !reverse(l.Name)

@@ -10,6 +10,8 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 )
 
+const maxLeases = 4096
+
 // lease is what a client's latest DHCP lease in the capture says.
 type lease struct {
 	server    netip.Addr
@@ -21,16 +23,17 @@ func (s *state) lease(l *dhcp.Lease) {
 	if l.Message != dhcp.ACK || !l.Address.IsValid() || len(l.Resolvers) == 0 {
 		return
 	}
-	if k := s.leases.At(l.Address); k != nil {
-		*k = lease{l.Server, l.Resolvers, l.Frame}
+	if _, known := s.leases[l.Address]; known || len(s.leases) < maxLeases {
+		s.leases[l.Address] = lease{l.Server, l.Resolvers, l.Frame}
 	}
 }
 
 // origin says where the clients of a resolver that fails may have it from.
 func (s *state) origin(server netip.Addr, r *resolver, f *finding.Finding) {
 	s.expectation(server, f)
-	for client, l := range s.leases.All {
-		if !r.asks(client) {
+	for _, client := range r.clients {
+		l, ok := s.leases[client]
+		if !ok {
 			continue
 		}
 		named := slices.Contains(l.resolvers, server)

@@ -21,6 +21,8 @@
 //	icmp, icmpFrom   the ICMP error that quoted a question: type/code and sender
 //	leasePacket, leaseServer, leaseResolvers, leaseNamesIt
 //	                 the client's DHCP lease, and whether it names the resolver
+//	overOneSecond    answers that took longer
+//	truncated        the answers did not fit into a datagram
 //	othersAnswered   clients that do not ask this resolver and get their answers
 package resolve
 
@@ -72,23 +74,28 @@ var Detector = &detect.Detector{
 	Start: start,
 }
 
-// Bounds of what is kept of one resolver.
+// Bounds of what is kept of one resolver, and of all: captures may hold any
+// number of them.
 const (
 	maxClients = 64
 	maxDelays  = 1024
 	maxLate    = 256
+	maxTimes   = 1 << 17 // latencies and late answers
+	maxNames   = 1 << 14 // that failed or do not exist
 )
 
 type state struct {
 	pass      *detect.Pass
 	questions int // to all resolvers
+	times     int // that are kept
+	names     int
 	resolvers detect.Groups[netip.Addr, resolver]
 	errors    detect.Groups[errorKey, failures]
 	missing   detect.Groups[netip.Addr, missing] // by client
 	exists    map[string]netip.Addr              // names with an answer, and who gave it
 	cuts      []cut
-	leases    detect.Groups[netip.Addr, lease] // by client
-	streams   map[stream]attempt               // TCP connections to port 53
+	leases    map[netip.Addr]lease // by client
+	streams   map[stream]attempt   // TCP connections to port 53
 }
 
 // resolver is how one server was seen to behave.
@@ -112,11 +119,13 @@ type resolver struct {
 	unreached int // ICMP errors
 
 	latencies []time.Duration // of the first answers that no retry preceded
+	usual     time.Duration   // their median when they were usualOf
+	usualOf   int
 	late      []late
 }
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, exists: map[string]netip.Addr{}, streams: map[stream]attempt{}}
+	s := &state{pass: p, exists: map[string]netip.Addr{}, streams: map[stream]attempt{}, leases: map[netip.Addr]lease{}}
 	return detect.Hooks{
 		Transaction: s.transaction, Lookup: s.lookup, Lease: s.lease, ICMP: s.icmp, Connection: s.connection, End: s.end,
 	}
@@ -154,7 +163,7 @@ func (s *state) transaction(t *dns.Transaction) {
 	switch {
 	case t.Answered:
 		r.answered++
-		r.latency(t)
+		s.latency(r, t)
 	case !t.Undecided || t.Unreachable != 0:
 		r.silent(t.Name, t.Type)
 		r.queries += t.Queries

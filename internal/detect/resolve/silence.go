@@ -59,7 +59,8 @@ func (s *state) fellBack(l *dns.Lookup, good *dns.Try) {
 		f.Last = max(f.Last, good.Answer)
 		f.silent, f.rcode = !refused, t.RCode
 		f.client, f.to = l.Client, good.Server.Addr()
-		if len(f.delays) < maxDelays {
+		if len(f.delays) == 0 || len(f.delays) < maxDelays && s.times < maxTimes {
+			s.times++
 			f.delays = append(f.delays, good.Answer.Sub(t.Asked))
 		}
 		return
@@ -132,11 +133,15 @@ func (s *state) reportDead(server netip.Addr, r *resolver) {
 func (s *state) compare(server netip.Addr, r *resolver, f *finding.Finding) {
 	var others []netip.Addr
 	var better netip.Addr
+	looks := 0
 	for addr, o := range s.resolvers.All {
 		if addr == server || o.answered == 0 {
 			continue
 		}
-		for _, c := range o.clients {
+		if looks++; looks > 32 {
+			break // enough to make the point
+		}
+		for _, c := range o.clients[:min(len(o.clients), 16)] {
 			if !r.asks(c) && !slices.Contains(others, c) && len(others) < maxClients {
 				others = append(others, c)
 				better = addr

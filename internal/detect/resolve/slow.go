@@ -27,7 +27,7 @@ type late struct {
 }
 
 // latency takes the answer to a question.
-func (r *resolver) latency(t *dns.Transaction) {
+func (s *state) latency(r *resolver, t *dns.Transaction) {
 	took := t.Latency()
 	if t.RCode != dns.NoError && t.RCode != dns.NameError {
 		return // late or not, it is an error
@@ -35,16 +35,27 @@ func (r *resolver) latency(t *dns.Transaction) {
 	if t.Queries > 1 {
 		// An answer that comes at once when the question is repeated says
 		// that the first one, or its answer, was lost.
-		if again := t.AnswerTime.Sub(t.Last); again < max(3*median(r.latencies), 50*time.Millisecond) && took >= notable {
+		if again := t.AnswerTime.Sub(t.Last); took >= notable && again < max(3*r.usually(), 50*time.Millisecond) {
 			r.onRetry.Add(t.First, append(t.QueryFrames, t.AnswerFrame)...)
 			return
 		}
-	} else if len(r.latencies) < maxDelays {
+	} else if len(r.latencies) < maxDelays && s.times < maxTimes {
+		s.times++
 		r.latencies = append(r.latencies, took)
 	}
-	if took > notable && (len(r.late) < maxLate || took > dns.Slow && len(r.late) < 2*maxLate) {
+	if took > notable && (len(r.late) < maxLate || took > dns.Slow && len(r.late) < 2*maxLate) && s.times < maxTimes {
+		s.times++
 		r.late = append(r.late, late{t.First, took, t.QueryFrames[0], t.AnswerFrame, t.Name, t.Type})
 	}
+}
+
+// usually is about the median latency so far: it is worked out again when
+// there are twice as many.
+func (r *resolver) usually() time.Duration {
+	if len(r.latencies) >= 2*r.usualOf {
+		r.usual, r.usualOf = median(r.latencies), len(r.latencies)
+	}
+	return r.usual
 }
 
 func (s *state) reportSlow(server netip.Addr, r *resolver) {

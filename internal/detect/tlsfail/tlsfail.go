@@ -19,6 +19,7 @@
 //	workedForClient  of these, the same client's
 //	startTLS         the connection began in the clear
 //	rstTTL, usualTTL of the RST, and of the packets of the side it claims to be from
+//	middlebox        the RST is not from the side it claims to be from
 //	waitedSeconds    how long nothing came
 //	stalledBytes     size of the segment that was sent again and again
 //	quic             it was QUIC
@@ -66,7 +67,10 @@ var Detector = &detect.Detector{
 // patience is how long a side may think.
 const patience = 5 * time.Second
 
-const maxServers = 4096
+const (
+	maxServers = 4096
+	maxPairs   = 1 << 16
+)
 
 // key is what makes two failures the same.
 type key struct {
@@ -135,7 +139,9 @@ func (s *state) connection(c *detect.Connection) {
 	case k.stage == tls.StageEstablished && !h.droppedByServer(over, by):
 		if _, known := s.worked[k.server]; known || len(s.worked) < maxServers {
 			s.worked[k.server]++
-			s.pairs[c.Pair()]++
+			if len(s.pairs) < maxPairs {
+				s.pairs[c.Pair()]++
+			}
 		}
 	case c.OneWay() || t.Incomplete && !h.notTLS() || len(t.Messages) == 0:
 		// Whatever is missing here may have been sent.
