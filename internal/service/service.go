@@ -47,15 +47,15 @@ type Service struct {
 	// one case of. A connection counts once, by what came first.
 	Failures map[finding.Kind]int `json:"failures,omitempty"`
 
-	Handshake   Spread `json:"handshakeMs"`   // first SYN to the client's ACK
-	RTT         Spread `json:"rttMs"`         // last SYN to the first ACK
-	ServerThink Spread `json:"serverThinkMs"` // the slowest answer of each connection
-	ClientThink Spread `json:"clientThinkMs"` // handshake to the first request
+	Handshake   Spread `json:"handshakeMs,omitzero"`   // first SYN to the client's ACK
+	RTT         Spread `json:"rttMs,omitzero"`         // last SYN to the first ACK
+	ServerThink Spread `json:"serverThinkMs,omitzero"` // the slowest answer of each connection
+	ClientThink Spread `json:"clientThinkMs,omitzero"` // handshake to the first request
 
 	Segments   [2]int64       `json:"dataSegments"` // from client, from server
 	Lost       [2]int64       `json:"lostSegments"` // of these: sent again, or missed by the capture
 	Bytes      [2]int64       `json:"bytes"`        // of payload
-	Throughput Spread         `json:"throughputKBps"`
+	Throughput Spread         `json:"throughputKBps,omitzero"`
 	TLS        map[string]int `json:"tlsVersions,omitempty"`
 
 	Resolver *Resolver `json:"resolver,omitempty"` // of a DNS service
@@ -71,14 +71,14 @@ type Resolver struct {
 	Unanswered int    `json:"unanswered"` // not those that the end of the capture left open
 	Errors     int    `json:"errors"`     // answered with SERVFAIL or REFUSED
 	Missing    int    `json:"missing"`    // answered with NXDOMAIN
-	Latency    Spread `json:"latencyMs"`
+	Latency    Spread `json:"latencyMs,omitzero"`
 
 	// A lookup is a name that a client wants to know, over all its tries.
-	Lookups  int              `json:"lookups"`    // that asked this one first
-	Lost     int              `json:"lost"`       // of these, never answered by anybody
-	Fallback finding.Endpoint `json:"fallback"`   // who answered instead
-	Fell     int              `json:"fallbacks"`  // how many lookups went on to another one
-	Wait     Spread           `json:"fallbackMs"` // from the first question to the answer of the other
+	Lookups  int              `json:"lookups"`             // that asked this one first
+	Lost     int              `json:"lost"`                // of these, never answered by anybody
+	Fallback finding.Endpoint `json:"fallback,omitzero"`   // who answered instead
+	Fell     int              `json:"fallbacks"`           // how many lookups went on to another one
+	Wait     Spread           `json:"fallbackMs,omitzero"` // from the first question to the answer of the other
 }
 
 // Failed is how many connections failed.

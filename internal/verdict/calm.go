@@ -62,7 +62,7 @@ func (c *court) cite(wanted ...finding.Kind) []int {
 // blind says why the capture can't show that all is well, or "".
 func (c *court) blind() finding.Kind {
 	f := c.facts
-	for _, k := range []finding.Kind{"capture.unreadable", "capture.loss", "capture.incomplete-window", "capture.limit-reached"} {
+	for _, k := range []finding.Kind{"capture.unreadable", "capture.loss"} {
 		if i := c.first(k); i >= 0 && c.findings[i].Severity >= finding.Medium {
 			return k
 		}
@@ -70,12 +70,36 @@ func (c *court) blind() finding.Kind {
 	switch {
 	case len(c.silenced) > 0 && c.findings[c.silenced[0]].Severity >= finding.High && c.has("capture.loss"):
 		return "capture.loss"
+	case c.tooLate():
+		return "capture.incomplete-window"
+	case c.has("capture.limit-reached") && c.full():
+		return "capture.limit-reached"
 	case !f.anything() && f.Truncated > 0:
 		return "capture.truncated"
 	case !f.worked():
 		return "nothing"
+	case 2*f.failed() >= f.Connections.Seen && f.failed() > 0:
+		return "unexplained"
 	}
 	return ""
+}
+
+// tooLate: the capture began after the incident, of which no more is known
+// than when it began. (An alert that says what time it measured is another
+// thing: a capture that it starts shows whether the fault goes on.)
+func (c *court) tooLate() bool {
+	f := c.facts
+	return !f.WindowStart.IsZero() && f.WindowEnd.IsZero() && f.First.Sub(f.WindowStart) > 5*time.Second
+}
+
+// full reports whether the capture filled up long before its time: what is
+// in it is a moment, not the time that was asked for.
+func (c *court) full() bool {
+	span, asked := c.facts.Last.Sub(c.facts.First), c.facts.TimeLimit
+	if asked == 0 {
+		asked = time.Minute
+	}
+	return 2*span < asked
 }
 
 // inconclusive is the verdict when the capture can't tell.
@@ -91,6 +115,18 @@ func (c *court) inconclusive(why finding.Kind) Verdict {
 		v.Summary = "The capture missed too many packets to judge by: what it lacks did arrive, as the acknowledgements in it show. " +
 			sentences(c.findings[c.first(why)].Summary)[0]
 		v.NextStep = "Capture again with narrower filters or fewer bytes of each packet, so that the machine keeps up; then judge."
+	case "capture.limit-reached":
+		v.Summary = fmt.Sprintf("%s Nothing is wrong in what it holds (%s), but that is a moment of %s only.",
+			sentences(c.findings[c.first(why)].Summary)[0], list(c.reasons()), detect.Span(f.Last.Sub(f.First)))
+		v.NextStep = "Capture again with a higher byte limit, with narrower filters, or with fewer bytes of each packet (96 hold all headers), so that it lasts until the fault shows."
+	case "capture.incomplete-window":
+		v.Summary = fmt.Sprintf("The capture began %s after the incident, and what it shows is in order since: %s. What happened before is not in it.",
+			detect.Span(f.First.Sub(f.WindowStart).Round(time.Second)), list(c.reasons()))
+		v.NextStep = "Capture while it happens: a continuous (ring-buffer) capture that runs before the next time, or one that starts on an earlier sign."
+	case "unexplained":
+		v.Culprit, v.Confidence = finding.Unknown, 0.6
+		v.Summary = fmt.Sprintf("%s failed, and nothing in the capture says why. %s.", capital(of(f.failed(), f.Connections.Seen, "connection")), capital(list(c.reasons())))
+		v.NextStep = "Capture at the other end at the same time, without filters that leave out ICMP; then see which packets are missing where."
 	case "nothing":
 		v.Culprit, v.Confidence = finding.Unknown, 0.6
 		v.Summary = "The capture shows no fault, and nothing that worked either: " + c.little() + "."

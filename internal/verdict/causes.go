@@ -1,7 +1,10 @@
 package verdict
 
 import (
+	"slices"
+
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/service"
 )
 
 // A reading says what a kind of finding comes to when nothing explains it
@@ -9,7 +12,7 @@ import (
 type reading struct {
 	kind    finding.Kind
 	cause   Cause
-	if_     func(finding.Finding) bool // nil: always
+	when    func(finding.Finding, *Facts) bool // nil: always
 	because string
 }
 
@@ -28,7 +31,7 @@ var readings = []reading{
 
 	{"icmp.unreachable", ICMPUnreachable, nil, "somebody says in plain words that the way is closed"},
 	{"tcp.connect-refused", ConnectRefused, nil, "a RST is an answer: the way is open, the port is not"},
-	{"tcp.half-open", Suspicious, flood, "SYNs from many addresses that never go on are a flood"},
+	{"tcp.half-open", Suspicious, aFlood, "SYNs from many addresses that never go on are a flood"},
 	{"tcp.connect-timeout", ConnectBlocked, nil, "somebody drops the SYN or its answer"},
 	{"tcp.half-open", ConnectBlocked, nil, "the SYN-ACK is lost on its way back"},
 	{"icmp.ttl-exceeded", ICMPUnreachable, nil, "packets go in circles"},
@@ -41,11 +44,12 @@ var readings = []reading{
 	{"icmp.fragmentation-needed", MTUBlackhole, nil, "the sender was told, and did not send smaller ones"},
 	{"tcp.one-way", Asymmetric, nil, "one direction is elsewhere"},
 	{"tcp.zero-window", ReceiverStalled, nil, "the receiver's buffer is full: its program does not read"},
-	{"tcp.retransmission", IdleTimeout, idle, "it worked, was silent, and something in between forgot it"},
+	{"tcp.retransmission", IdleTimeout, wasIdle, "it worked, was silent, and something in between forgot it"},
 	{"tcp.retransmission", Reordering, overtaken, "late packets are in the way, and hardly any is lost"},
 	{"tcp.retransmission", PacketLoss, nil, "packets were sent and did not arrive"},
 
-	{"tcp.reset", IdleTimeout, idle, "it worked, was silent, and something in between forgot it"},
+	{"tcp.reset", TLSRejected, handshaking, "the connection was aborted in the middle of the TLS handshake"},
+	{"tcp.reset", IdleTimeout, wasIdle, "it worked, was silent, and something in between forgot it"},
 	{"tcp.reset", Reset, nil, "an open connection was aborted"},
 	{"app.slow-response", SlowServer, nil, "the request was acknowledged at once, and the answer took its time"},
 	{"app.slow-client", SlowClient, nil, "the connection stood, and the client took its time"},
@@ -64,36 +68,54 @@ var readings = []reading{
 func broken(c Cause) bool { return c != Suspicious && c != Exposure }
 
 // rank returns the first reading that applies to f, and its place.
-func rank(f finding.Finding) (int, bool) {
+func (c *court) rank(f finding.Finding) (int, bool) {
 	for i, r := range readings {
-		if r.kind == f.Kind && (r.if_ == nil || r.if_(f)) {
+		if r.kind == f.Kind && (r.when == nil || r.when(f, c.facts)) {
 			return i, true
 		}
 	}
 	return 0, false
 }
 
+func aFlood(f finding.Finding, _ *Facts) bool { return flood(f) }
+
 func flood(f finding.Finding) bool { return f.Detail["flood"] == true }
 
 // unanswered: a resolver that was asked too little to be called dead.
-func unanswered(f finding.Finding) bool {
+func unanswered(f finding.Finding, _ *Facts) bool {
 	n, ok := number(f, "unanswered")
 	all, known := number(f, "questions")
 	return ok && known && n > 0 && n == all
 }
 
 // silent: the first resolver gave no answer, not even an error.
-func silent(f finding.Finding) bool {
+func silent(f finding.Finding, _ *Facts) bool {
 	_, answered := f.Detail["rcode"]
 	return !answered
 }
+
+func wasIdle(f finding.Finding, _ *Facts) bool { return idle(f) }
 
 // idle: the connection worked, was silent, and did not go on.
 func idle(f finding.Finding) bool {
 	return f.Detail["how"] == "idle-timeout" || f.Detail["cause"] == "idle-timeout"
 }
 
-func overtaken(f finding.Finding) bool { return f.Detail["cause"] == "reordering" }
+// handshaking: the RST came while TLS was being negotiated; maybe after a part
+// of the ClientHello, which may be too long for one packet.
+func handshaking(f finding.Finding, facts *Facts) bool {
+	switch f.Detail["phase"] {
+	case "after_client_hello", "after_certificate":
+		return true
+	case "after_client_data":
+		return f.Flow != nil && slices.ContainsFunc(facts.Services, func(s service.Service) bool {
+			return s.Server == f.Flow.Server && s.Spoken == "tls" && s.Answered == 0
+		})
+	}
+	return false
+}
+
+func overtaken(f finding.Finding, _ *Facts) bool { return f.Detail["cause"] == "reordering" }
 
 // number reads a number out of a finding's details, whatever its type.
 func number(f finding.Finding, key string) (float64, bool) {

@@ -53,6 +53,15 @@ func (o *Outcome) Note(worked bool) {
 // anything reports whether the capture holds a conversation at all.
 func (f *Facts) anything() bool { return f.Connections.Seen+f.Datagrams.Tried > 0 }
 
+// failed is how many TCP connections did, by the services' count.
+func (f *Facts) failed() int64 {
+	var n int64
+	for i := range f.Services {
+		n += int64(f.Services[i].Failed())
+	}
+	return n
+}
+
 // worked reports whether anything was seen to work.
 func (f *Facts) worked() bool {
 	c := f.Connections

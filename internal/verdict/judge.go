@@ -59,7 +59,7 @@ func (c *court) weigh() {
 	c.leader, c.explained = -1, map[int]int{}
 	var standing []int
 	for i, f := range c.findings {
-		if _, ok := rank(f); !ok || f.Severity < finding.Medium {
+		if _, ok := c.rank(f); !ok || f.Severity < finding.Medium && !c.dominant(f) {
 			continue
 		}
 		if factor, because := c.trust(f); factor == 0 {
@@ -68,7 +68,10 @@ func (c *court) weigh() {
 		}
 		standing = append(standing, i)
 	}
-	for _, i := range standing {
+	for i, f := range c.findings {
+		if !slices.Contains(standing, i) && f.Kind != "icmp.fragmentation-needed" {
+			continue
+		}
 		for j := range c.findings {
 			if i != j && explains(c.findings[i], c.findings[j]) != "" {
 				if _, already := c.explained[j]; !already {
@@ -90,10 +93,28 @@ func (c *court) weigh() {
 	c.trusted, c.because = c.trust(c.findings[c.leader])
 }
 
+// dominant reports whether a small fault is nearly all that there is: what
+// happens to one connection of thousands is noise, and a fault where it is one
+// of two.
+func (c *court) dominant(f finding.Finding) bool {
+	r, ok := c.rank(f)
+	if !ok || f.Severity != finding.Low || !broken(readings[r].cause) {
+		return false
+	}
+	affected, all := float64(f.Count), float64(c.facts.Connections.Seen)
+	switch {
+	case strings.HasPrefix(string(f.Kind), "dns."):
+		all = float64(c.facts.Questions.Tried)
+	case f.Kind == "tcp.retransmission" || f.Kind == "tcp.zero-window":
+		affected, _ = number(f, "connections")
+	}
+	return affected > 0 && 2*affected >= all
+}
+
 // compare orders what might lead.
 func (c *court) compare(a, b finding.Finding) int {
-	ra, _ := rank(a)
-	rb, _ := rank(b)
+	ra, _ := c.rank(a)
+	rb, _ := c.rank(b)
 	class := func(r int) int {
 		switch {
 		case broken(readings[r].cause):
@@ -127,7 +148,7 @@ func magnitude(f finding.Finding) int {
 // guilty is the verdict when something leads.
 func (c *court) guilty() Verdict {
 	f := c.findings[c.leader]
-	r, _ := rank(f)
+	r, _ := c.rank(f)
 	v := Verdict{
 		Cause: readings[r].cause, Culprit: c.culprit(f), Findings: []int{c.leader},
 		Confidence: c.sure(f.Confidence * c.trusted), NextStep: c.nextStep(f),
@@ -136,6 +157,9 @@ func (c *court) guilty() Verdict {
 		if by, ok := c.explained[i]; ok && c.rootOf(by) == c.leader {
 			v.Findings = append(v.Findings, i)
 		}
+	}
+	if f.Severity < finding.Medium {
+		v.Confidence = c.sure(v.Confidence * 0.75)
 	}
 	v.Summary = c.tell(v)
 	return v

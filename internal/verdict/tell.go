@@ -201,7 +201,7 @@ func (c *court) proof(f finding.Finding) string {
 	case n == 0:
 		return "It was seen " + when + "."
 	case when == "":
-		return fmt.Sprintf("See %s.", packets(f.Packets))
+		return fmt.Sprintf("See %s.", packets(f.Packets[:min(n, 4)]))
 	case f.Count > 1 && n > 2:
 		return fmt.Sprintf("It was seen %s; %s are the first that show it.", when, packets(f.Packets[:2]))
 	default:

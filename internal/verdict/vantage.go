@@ -221,6 +221,9 @@ func of(part, all int64, what string) string {
 	if part == all && all > 1 {
 		return "all " + plural(all, what)
 	}
+	if all == 1 && part == 1 {
+		return "the only " + what
+	}
 	return fmt.Sprintf("%d of %s", part, plural(all, what))
 }
 
