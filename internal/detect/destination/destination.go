@@ -29,7 +29,7 @@ var Detector = &detect.Detector{
 	Reports: []detect.Reported{{
 		Kind:      "traffic.unexpected-destination",
 		Means:     "The captured machine opened connections to an address, or asked a resolver, that the policy does not expect.",
-		Threshold: "one connection or UDP conversation that the machine began, to an address outside expected.outbound, or one question to a resolver outside expected.resolvers; Azure's own 168.63.129.16 and 169.254.169.254 are always expected. Without a policy or without the machine's addresses nothing is reported.",
+		Threshold: "one connection or UDP conversation that the machine began, to an address outside expected.outbound, or one question to a resolver outside expected.resolvers; Azure's own 168.63.129.16 and 169.254.169.254 are always expected, but for DNS where resolvers are listed. Without a policy or without the machine's addresses nothing is reported.",
 		Next:      "Ask the owner of the machine what talks to this destination (ss -tp, netstat -b); add it to expected.outbound in the policy if it is meant to be, else treat the machine as suspect and keep the capture.",
 	}},
 	Start: start,
