@@ -166,14 +166,15 @@ type Run struct {
 	Findings []finding.Finding
 	Dropped  int64 // findings beyond the cap
 
-	hooks []Hooks
+	hooks   []Hooks
+	traffic map[Pair]Traffic
 	// Wants says which protocols anybody asks about.
 	Wants Hooks
 }
 
 // Start begins a run. The detectors are valid: see [Validate].
 func Start(c Context, detectors []*Detector) *Run {
-	r := &Run{Findings: []finding.Finding{}}
+	r := &Run{Findings: []finding.Finding{}, traffic: map[Pair]Traffic{}}
 	for _, d := range detectors {
 		r.hooks = append(r.hooks, d.Start(&Pass{Context: c, detector: d, run: r}))
 	}
@@ -188,6 +189,12 @@ func Start(c Context, detectors []*Detector) *Run {
 		Lease:        fan(r.hooks, func(h Hooks) func(*dhcp.Lease) { return h.Lease }),
 		QUIC:         fan(r.hooks, func(h Hooks) func(*quic.Connection) { return h.QUIC }),
 		End:          fan(r.hooks, func(h Hooks) func(*Summary) { return h.End }),
+	}
+	if tell := r.Wants.Connection; tell != nil {
+		r.Wants.Connection = func(c *Connection) {
+			r.measure(c)
+			tell(c)
+		}
 	}
 	return r
 }

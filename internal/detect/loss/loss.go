@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/detect/pathmtu"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 )
@@ -44,13 +45,6 @@ type state struct {
 	reordered detect.Groups[detect.Pair, losses]
 	mute      detect.Groups[detect.Pair, silence]
 	forgotten detect.Groups[detect.Pair, silence]
-	all       detect.Groups[detect.Pair, totals]
-}
-
-// totals are what a pair sent, with or without trouble.
-type totals struct {
-	connections int
-	segments    [2]int // from the client, from the server
 }
 
 func start(p *detect.Pass) detect.Hooks {
@@ -63,18 +57,18 @@ func (s *state) connection(c *detect.Connection) {
 	if k.Platform() || c.Client().DataSegments+c.Server().DataSegments == 0 {
 		return
 	}
-	t := s.all.At(k)
-	if t != nil {
-		t.connections++
-		t.segments[0] += segments(c.Client())
-		t.segments[1] += segments(c.Server())
+	var hole [2]bool // tcp.mtu-blackhole explains it
+	for i, d := range []flow.Direction{c.ClientSide, c.ClientSide.Other()} {
+		_, hole[i] = pathmtu.Suspect(c, d)
 	}
-	if s.silent(c, k) || t == nil { // a loss is a share of something: of nothing, where there are too many pairs
+	if !hole[0] && !hole[1] && s.silent(c, k) {
 		return
 	}
 	var m [2]measure
 	for i, d := range []flow.Direction{c.ClientSide, c.ClientSide.Other()} {
-		m[i] = measured(&c.Sides[d], &c.Sides[d.Other()])
+		if !hole[i] {
+			m[i] = measured(&c.Sides[d], &c.Sides[d.Other()])
+		}
 	}
 	if m[0].lost()+m[1].lost() > 0 {
 		if g := s.lost.At(k); g != nil {
@@ -115,9 +109,8 @@ func (s *state) silent(c *detect.Connection, k detect.Pair) bool {
 		side, peer := &c.Sides[d], &c.Sides[d.Other()]
 		st := side.Trouble().Stall
 		took := st.Last.Since(st.First)
-		if st.Count < retries || took < trying || st.Recovered.Seen() || peer.Trouble().ZeroWindow.Seen() ||
-			st.Size >= blackhole && st.SACKs > 0 || st.Size > side.Talk().LargestAcked && side.Talk().LargestAcked > 0 && st.Size >= blackhole {
-			continue // a full receiver, or a path MTU black hole
+		if st.Count < retries || took < trying || st.Recovered.Seen() || peer.Trouble().ZeroWindow.Seen() {
+			continue
 		}
 		if g := s.mute.At(k); g != nil {
 			g.Note(c, st.First.Time, st.First.Frame, st.Last.Frame)
@@ -129,22 +122,20 @@ func (s *state) silent(c *detect.Connection, k detect.Pair) bool {
 	return false
 }
 
-// blackhole is the smallest segment that a path MTU black hole swallows.
-const blackhole = 1200
-
 func (s *state) end(sum *detect.Summary) {
 	for _, g := range []*detect.Groups[detect.Pair, silence]{&s.mute, &s.forgotten} {
 		for k, m := range g.All {
-			m.of = m.Count // at least
-			if t := s.all.At(k); t != nil {
-				m.of = t.connections
-			}
+			m.of = max(m.Count, s.pass.Traffic(k).Connections)
 		}
 	}
 	for _, g := range []*detect.Groups[detect.Pair, losses]{&s.lost, &s.reordered} {
-		for k, l := range g.All {
-			l.totals = *s.all.At(k)
-		}
+		// A loss is a share of something: of nothing, where there are too
+		// many pairs to count.
+		g.Keep(func(k detect.Pair, l *losses) bool {
+			t := s.pass.Traffic(k)
+			l.connections, l.segments = max(l.Count, t.Connections), t.Segments
+			return t.Connections > 0
+		})
 	}
 	for _, m := range detect.Gather(&s.forgotten) {
 		s.pass.Report(m.Into(m.idleTimeout()))

@@ -25,21 +25,12 @@ func measured(s, peer *flow.Side) measure {
 	}
 }
 
-// segments is how many segments of a side crossed the wire: where the network
-// card cuts large ones up, the capture has fewer.
-func segments(s *flow.Side) int {
-	n := int(s.DataSegments)
-	if mss := int(s.MSS); mss > 0 && int(s.Talk().MaxSegment) > mss {
-		n = max(n, int(s.Bytes)/mss)
-	}
-	return n
-}
-
 // losses are the lost and late segments of the same parties.
 type losses struct {
 	detect.Case
-	totals
-	measures [2]measure // from the client, from the server
+	connections int        // of the same parties
+	segments    [2]int     // of theirs: from the client, from the server
+	measures    [2]measure // the same
 }
 
 func (l *losses) add(c *detect.Connection, m [2]measure) {

@@ -45,12 +45,9 @@ func (s *sided) Join(o *sided) {
 	s.byClient += o.byClient
 }
 
-const maxPairs = 65536
-
 func start(p *detect.Pass) detect.Hooks {
 	var pairs detect.Groups[detect.Pair, sided]
 	var all sided
-	of := map[detect.Pair]int{}
 	return detect.Hooks{
 		Connection: func(c *detect.Connection) {
 			k := c.Pair()
@@ -63,9 +60,6 @@ func start(p *detect.Pass) detect.Hooks {
 				return // nobody answers, or it is too short to say
 			}
 			all.of++
-			if _, known := of[k]; known || len(of) < maxPairs {
-				of[k]++
-			}
 			if !lone {
 				return
 			}
@@ -83,8 +77,8 @@ func start(p *detect.Pass) detect.Hooks {
 				return
 			}
 			pairs.Keep(func(k detect.Pair, g *sided) bool {
-				g.of = of[k]
-				return g.Count == g.of
+				g.of = g.Count
+				return p.Traffic(k).Answered == 0
 			})
 			for _, g := range detect.Gather(&pairs) {
 				p.Report(g.Into(g.service(p)))

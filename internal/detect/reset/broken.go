@@ -95,7 +95,7 @@ func (b *broken) severity(h how) finding.Severity {
 func (s *state) end(*detect.Summary) {
 	for h := range s.ways {
 		for k, b := range s.ways[h].All {
-			b.total = s.total[k]
+			b.total = max(b.Count, s.pass.Traffic(k).Answered)
 		}
 		for _, b := range detect.Gather(&s.ways[h]) {
 			s.pass.Report(b.Into(b.finding(how(h))))

@@ -65,15 +65,12 @@ const (
 )
 
 type state struct {
-	pass  *detect.Pass
-	ways  [ways]detect.Groups[detect.Pair, broken]
-	total map[detect.Pair]int // connections that came about
+	pass *detect.Pass
+	ways [ways]detect.Groups[detect.Pair, broken]
 }
 
-const maxPairs = 65536
-
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, total: map[detect.Pair]int{}}
+	s := &state{pass: p}
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 
@@ -81,9 +78,6 @@ func (s *state) connection(c *detect.Connection) {
 	k := c.Pair()
 	if k.Platform() || c.OneWay() || c.RST().Phase == flow.AfterSYN || c.RST().Phase == flow.AfterSYNACK && c.RST().From == c.ClientSide {
 		return
-	}
-	if _, known := s.total[k]; known || len(s.total) < maxPairs {
-		s.total[k]++
 	}
 	way, proof := judge(c)
 	if way == ways {

@@ -12,6 +12,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/detect/latency"
 	"github.com/pcapwarden/pcapwarden/internal/detect/loss"
 	"github.com/pcapwarden/pcapwarden/internal/detect/oneway"
+	"github.com/pcapwarden/pcapwarden/internal/detect/pathmtu"
 	"github.com/pcapwarden/pcapwarden/internal/detect/quality"
 	"github.com/pcapwarden/pcapwarden/internal/detect/reset"
 	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
@@ -26,6 +27,7 @@ var Default = []*detect.Detector{
 	loss.Detector,
 	window.Detector,
 	latency.Detector,
+	pathmtu.Detector,
 	oneway.Detector,
 	churn.Detector,
 	tlsfail.Detector,

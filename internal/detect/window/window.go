@@ -65,21 +65,15 @@ func (s *stalls) Join(o *stalls) {
 type state struct {
 	pass  *detect.Pass
 	sides [2]detect.Groups[detect.Pair, stalls] // by who closed its window: client, server
-	all   map[detect.Pair]int
 }
 
-const maxPairs = 65536
-
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, all: map[detect.Pair]int{}}
+	s := &state{pass: p}
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 
 func (s *state) connection(c *detect.Connection) {
 	k := c.Pair()
-	if _, known := s.all[k]; known || len(s.all) < maxPairs {
-		s.all[k]++
-	}
 	for i, d := range []flow.Direction{c.ClientSide, c.ClientSide.Other()} {
 		me, peer := &c.Sides[d], &c.Sides[d.Other()]
 		t := me.Trouble()
@@ -129,7 +123,7 @@ func (s *stalls) severity() finding.Severity {
 func (s *state) end(*detect.Summary) {
 	for side := range s.sides {
 		for k, g := range s.sides[side].All {
-			g.of = s.all[k]
+			g.of = max(g.Count, s.pass.Traffic(k).Answered)
 		}
 		for _, g := range detect.Gather(&s.sides[side]) {
 			s.pass.Report(g.Into(g.finding(side == 1)))
