@@ -17,6 +17,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/detect/reset"
 	"github.com/pcapwarden/pcapwarden/internal/detect/resolve"
 	"github.com/pcapwarden/pcapwarden/internal/detect/tlsfail"
+	"github.com/pcapwarden/pcapwarden/internal/detect/unreachable"
 	"github.com/pcapwarden/pcapwarden/internal/detect/window"
 )
 
@@ -28,6 +29,7 @@ var Default = []*detect.Detector{
 	window.Detector,
 	latency.Detector,
 	pathmtu.Detector,
+	unreachable.Detector,
 	oneway.Detector,
 	churn.Detector,
 	tlsfail.Detector,
