@@ -54,6 +54,9 @@ type raw struct {
 // segments that come out of order are left out.
 const ordered = 32 << 10
 
+// spare is how many states of connections are kept to be used again.
+const spare = 1024
+
 // patience is how many segments are looked at for a protocol on a port that
 // promises none.
 const patience = 32
@@ -273,7 +276,9 @@ func (d *Dissector) End(fc *flow.Conn) *tls.Session {
 	}
 	fc.Attached = nil
 	*c = conn{}
-	d.free = append(d.free, c)
+	if len(d.free) < spare {
+		d.free = append(d.free, c)
+	}
 	return s
 }
 

@@ -59,7 +59,7 @@ type Conn struct {
 	// the end of the connection.
 	Attached any
 
-	key       key
+	key       *key
 	slot      uint32
 	sawClient bool // payload from the client, as known when it passed
 	sawOther  bool // payload from anybody else

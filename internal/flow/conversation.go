@@ -18,7 +18,7 @@ type Conversation struct {
 	// Attached is the caller's own state; the table only clears it, after the end.
 	Attached any
 
-	key  key
+	key  *key
 	slot uint32
 }
 
@@ -45,7 +45,7 @@ func (t *Table) addDatagram(p *packet.Packet, out *Segment) {
 		}
 		var slot uint32
 		c, slot = t.datagrams.add(k)
-		*c = Conversation{Protocol: p.Protocol, Initiator: from, First: at, key: *k, slot: slot}
+		*c = Conversation{Protocol: p.Protocol, Initiator: from, First: at, key: t.datagrams.keyAt(slot), slot: slot}
 	}
 	c.Last = at
 	c.Packets[from]++

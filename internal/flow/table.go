@@ -166,25 +166,32 @@ func (t *Table) Add(p *packet.Packet) *Segment {
 // Drops returns what the limits made the table forget so far.
 func (t *Table) Drops() Drops { return t.drops }
 
-// Finish ends what is left and returns the totals. The table is empty then.
+// Finish ends what is left and returns the totals. Nothing can be added then.
 func (t *Table) Finish() Counters {
 	t.finishConnections()
 	t.finishConversations()
 	return t.total()
 }
 
+// finishConnections lets go of what ends, so that whoever is told finds room
+// for what they make of it.
 func (t *Table) finishConnections() {
 	left := t.conns.all()
 	slices.SortFunc(left, func(a, b *Conn) int { return cmp.Compare(a.Stream, b.Stream) })
-	for _, c := range left {
+	t.conns.chunks, t.last = nil, nil
+	t.talks, t.troubles, t.declines = pool[talk]{closed: true}, pool[trouble]{closed: true}, pool[decline]{closed: true}
+	for i, c := range left {
 		t.end(c, CaptureEnded)
+		left[i] = nil
 	}
 }
 
 func (t *Table) finishConversations() {
 	left := t.datagrams.all()
 	slices.SortFunc(left, func(a, b *Conversation) int { return cmp.Compare(a.First.Frame, b.First.Frame) })
-	for _, c := range left {
+	t.datagrams.chunks = nil
+	for i, c := range left {
 		t.endConversation(c, CaptureEnded)
+		left[i] = nil
 	}
 }

@@ -213,18 +213,21 @@ func (w *work) acked(ack uint32, a *arrival) {
 }
 
 // A pool holds values to be used again.
-type pool[T any] []*T
+type pool[T any] struct {
+	free   []*T
+	closed bool // nothing is used again
+}
 
 func (p *pool[T]) take() *T {
-	if len(*p) == 0 {
+	if len(p.free) == 0 {
 		block := new([16]T)
 		for i := range block {
-			*p = append(*p, &block[i])
+			p.free = append(p.free, &block[i])
 		}
 	}
-	last := len(*p) - 1
-	v := (*p)[last]
-	*p = (*p)[:last]
+	last := len(p.free) - 1
+	v := p.free[last]
+	p.free = p.free[:last]
 	return v
 }
 
@@ -233,8 +236,10 @@ func (p *pool[T]) give(v **T) {
 	if *v == nil {
 		return
 	}
-	**v = *new(T)
-	*p = append(*p, *v)
+	if !p.closed {
+		**v = *new(T)
+		p.free = append(p.free, *v)
+	}
 	*v = nil
 }
 

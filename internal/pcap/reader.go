@@ -15,9 +15,9 @@ import (
 // accepted: many tools write those.
 const MaxPacketLength = 256 << 10
 
-// bufferSize must hold the largest packet and its header. One MiB makes the
+// bufferSize must hold the largest packet and its header. Half a MiB makes the
 // cost of reading disappear against that of decoding.
-const bufferSize = 1 << 20
+const bufferSize = 1 << 19
 
 // Format is the container format of a capture file.
 type Format string
@@ -59,8 +59,8 @@ type Summary struct {
 // maxLinkTypes bounds Summary.LinkTypes: a file may declare any number.
 const maxLinkTypes = 16
 
-// A Reader reads the packets of one capture file. It holds one MiB of the
-// file and nothing of the packets that it returned.
+// A Reader reads the packets of one capture file. It holds half a MiB of
+// the file and nothing of the packets that it returned.
 type Reader struct {
 	in      *bufio.Reader
 	counted *countingReader

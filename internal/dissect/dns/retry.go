@@ -14,15 +14,20 @@ const searchWindow = 2 * time.Second
 // maxMissing bounds the names that are remembered for not existing.
 const maxMissing = 4096
 
-type lookupKey struct {
-	client netip.Addr
-	typ    Type
-	name   string
+// lookupKey appends what tells lookups apart: address, type and name, which
+// is all that is behind keyHead.
+func lookupKey(dst []byte, client netip.Addr, typ Type, name []byte) []byte {
+	a := client.As16()
+	dst = append(append(dst, a[:]...), byte(client.BitLen()), byte(typ>>8), byte(typ))
+	return append(dst, name...)
 }
+
+const keyHead = 19
 
 // lookup is a Lookup that is still open, in a list ordered by its last query.
 type lookup struct {
 	Lookup
+	key        string // of lookupKey; Name is its end
 	last       pcap.Timestamp
 	generation uint32
 	prev, next *lookup
@@ -30,17 +35,19 @@ type lookup struct {
 
 // lookups are the open ones. Closed ones are used again.
 type lookups struct {
-	open        map[lookupKey]*lookup
-	front, back *lookup // the front has been quiet the longest
+	open        map[string]*lookup // by lookupKey
+	front, back *lookup            // the front has been quiet the longest
 	free        *lookup
-	missing     map[lookupKey]int // how often a name was asked for and did not exist
+	missing     map[string]int // by lookupKey, how often a name was asked for and did not exist
 }
 
 // lookupFor returns the open lookup that a new query belongs to, or a new
 // one.
 func (t *Table) lookupFor(client netip.Addr, name []byte, typ Type, at pcap.Timestamp) *lookup {
 	ls := &t.lookups
-	if l, ok := ls.open[lookupKey{client, typ, string(name)}]; ok {
+	var room [keyHead + 256]byte
+	key := lookupKey(room[:0], client, typ, name)
+	if l, ok := ls.open[string(key)]; ok {
 		if !l.settled(at) {
 			ls.touch(l, at)
 			return l
@@ -57,9 +64,10 @@ func (t *Table) lookupFor(client netip.Addr, name []byte, typ Type, at pcap.Time
 	} else {
 		ls.free = l.next
 	}
-	*l = lookup{generation: l.generation, last: at, Lookup: Lookup{Client: client, Name: string(name), Type: typ, Tries: l.Tries[:0]}}
+	*l = lookup{generation: l.generation, last: at, key: string(key), Lookup: Lookup{Client: client, Type: typ, Tries: l.Tries[:0]}}
+	l.Name = l.key[keyHead:]
 	ls.markSearchSuffix(l)
-	ls.open[lookupKey{client, typ, l.Name}] = l
+	ls.open[l.key] = l
 	ls.append(l)
 	return l
 }
@@ -118,12 +126,11 @@ func (t *Table) closeLookup(l *lookup, now pcap.Timestamp) {
 		try := &l.Tries[i]
 		try.Undecided = !try.Answered && now.Sub(try.Asked) < retransmission
 	}
-	k := lookupKey{l.Client, l.Type, l.Name}
-	delete(ls.open, k)
+	delete(ls.open, l.key)
 	ls.remove(l)
 	if l.missing() && !l.SearchSuffix {
-		if n, ok := ls.missing[k]; ok || len(ls.missing) < maxMissing {
-			ls.missing[k] = n + 1
+		if n, ok := ls.missing[l.key]; ok || len(ls.missing) < maxMissing {
+			ls.missing[l.key] = n + 1
 			l.Missing = n + 1
 		}
 	}

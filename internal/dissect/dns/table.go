@@ -48,8 +48,9 @@ type Table struct {
 	parser   parser
 	counts   counts
 	index    map[key]int32
-	entries  []entry
-	oldest   int // once entries is full: the one to go next
+	entries  []*[block]entry // blocks, so that growing copies nothing
+	used     int             // of entries
+	oldest   int             // once entries is full: the one to go next
 	lookups  lookups
 	resolver map[netip.Addr]*resolver
 	dropped  Dropped
@@ -71,8 +72,8 @@ func NewTable(limits Limits) *Table {
 		index:    make(map[key]int32),
 		resolver: make(map[netip.Addr]*resolver),
 	}
-	t.lookups.open = make(map[lookupKey]*lookup)
-	t.lookups.missing = make(map[lookupKey]int)
+	t.lookups.open = make(map[string]*lookup)
+	t.lookups.missing = make(map[string]int)
 	return t
 }
 
@@ -174,23 +175,32 @@ func (t *Table) response(k key, at pcap.Timestamp, frame int64, m *message) {
 	}
 }
 
+const block = 64
+
+func (t *Table) at(i int) *entry { return &t.entries[i/block][i%block] }
+
 // entry finds the entry of k, or makes one, at the cost of the oldest.
 func (t *Table) entry(k key) *entry {
 	if i, ok := t.index[k]; ok {
-		return &t.entries[i]
+		return t.at(int(i))
 	}
-	if len(t.entries) < t.limits.Transactions {
-		t.index[k] = int32(len(t.entries))
-		t.entries = append(t.entries, entry{key: k})
-		return &t.entries[len(t.entries)-1]
+	if t.used < t.limits.Transactions {
+		if t.used%block == 0 {
+			t.entries = append(t.entries, new([block]entry))
+		}
+		t.index[k] = int32(t.used)
+		t.used++
+		e := t.at(t.used - 1)
+		e.key = k
+		return e
 	}
-	e := &t.entries[t.oldest]
+	e := t.at(t.oldest)
 	t.settle(e, false)
 	t.dropped.Transactions++
 	delete(t.index, e.key)
 	*e = entry{key: k}
 	t.index[k] = int32(t.oldest)
-	t.oldest = (t.oldest + 1) % len(t.entries)
+	t.oldest = (t.oldest + 1) % t.used
 	return e
 }
 
@@ -210,8 +220,8 @@ func (t *Table) settle(e *entry, undecided bool) {
 func (t *Table) Unreachable(client, server netip.AddrPort, frame int64) {
 	want := t.key(client, server, 0, false)
 	const recent = 256 // an ICMP error follows its query closely; looking further would let a flood of them burn time
-	for i := range min(recent, len(t.entries)) {
-		e := &t.entries[(t.oldest+2*len(t.entries)-1-i)%len(t.entries)]
+	for i := range min(recent, t.used) {
+		e := t.at((t.oldest + 2*t.used - 1 - i) % t.used)
 		have := e.key
 		have.id = 0
 		if have != want || e.asked == 0 {
@@ -236,8 +246,8 @@ func (t *Table) Finish(end pcap.Timestamp) {
 		return
 	}
 	t.finished = true
-	for i := range t.entries {
-		e := &t.entries[(t.oldest+i)%len(t.entries)]
+	for i := range t.used {
+		e := t.at((t.oldest + i) % t.used)
 		t.settle(e, end.Sub(e.first) < retransmission)
 	}
 	t.closeLookups(end)

@@ -399,8 +399,8 @@ func TestLimits(t *testing.T) {
 	for i := range 1000 {
 		k.ask(time.Duration(i)*ms, uint16(i), netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 53), 1, fmt.Sprintf("n%d.", i))
 	}
-	if len(k.table.entries) != 100 || len(k.table.index) != 100 || len(k.table.lookups.open) != 10 || len(k.table.resolver) != 5 {
-		t.Errorf("it holds %d transactions (%d), %d lookups, %d resolvers", len(k.table.entries), len(k.table.index), len(k.table.lookups.open), len(k.table.resolver))
+	if k.table.used != 100 || len(k.table.index) != 100 || len(k.table.lookups.open) != 10 || len(k.table.resolver) != 5 {
+		t.Errorf("it holds %d transactions (%d), %d lookups, %d resolvers", k.table.used, len(k.table.index), len(k.table.lookups.open), len(k.table.resolver))
 	}
 	c := k.finish(20 * time.Second)
 	if c.Queries != 1000 || c.UnansweredTransactions != 1000 || len(k.transactions) != 1000 || len(k.lookups) != 1000 {

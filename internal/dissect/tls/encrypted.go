@@ -40,14 +40,14 @@ func (r *Reader) applicationData(h *half, from stream.Side, at pcap.Timestamp, f
 			return
 		}
 	}
-	if a := h.smallRecord; a.Frame != 0 { // more follows: it was data
-		h.smallRecord = Alert{}
+	if a := r.small[from]; a.Frame != 0 { // more follows: it was data
+		r.small[from] = Alert{}
 		r.data(from, a.Time, a.Frame, small)
 	}
 	// After the other side's small record this is the answer to a farewell.
-	farewell := s.Closed || r.half[from.Peer()].smallRecord.Frame != 0
+	farewell := s.Closed || r.small[from.Peer()].Frame != 0
 	if n <= small && s.Data[from].Records == 0 && !farewell && s.Version() >= VersionTLS13 {
-		h.smallRecord = Alert{From: from, Time: at, Frame: frame, Encrypted: true, Inferred: true, Early: true}
+		r.small[from] = Alert{From: from, Time: at, Frame: frame, Encrypted: true, Inferred: true, Early: true}
 		return
 	}
 	r.data(from, at, frame, n)
@@ -84,10 +84,10 @@ func (r *Reader) hidden(h *half, from stream.Side, at pcap.Timestamp, frame int6
 	case from == s.Client && !s.finished[server]:
 		return true // early data
 	case n <= small:
-		h.smallRecord = Alert{From: from, Time: at, Frame: frame, Encrypted: true, Inferred: true, Early: true}
+		r.small[from] = Alert{From: from, Time: at, Frame: frame, Encrypted: true, Inferred: true, Early: true}
 		return true
 	}
-	h.smallRecord = Alert{}
+	r.small[from] = Alert{}
 	if hash := n - 4 - 1 - 16; from == server || hash == 32 || hash == 48 {
 		r.finish(from)
 	} else {
@@ -107,13 +107,12 @@ func (r *Reader) finish(from stream.Side) {
 // inferAlert takes the small encrypted record that a side sent last for an
 // alert, if the handshake was not through or the other side never got data.
 func (r *Reader) inferAlert(from stream.Side) {
-	h := &r.half[from]
-	if h.smallRecord.Frame == 0 {
+	if r.small[from].Frame == 0 {
 		return
 	}
 	s := &r.session
-	a := h.smallRecord
-	h.smallRecord = Alert{}
+	a := r.small[from]
+	r.small[from] = Alert{}
 	if from == s.Client && s.finished[from] {
 		return // it finished the handshake, so this is a farewell
 	}

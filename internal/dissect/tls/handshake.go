@@ -35,7 +35,7 @@ func (r *Reader) gather(h *half, from stream.Side, at pcap.Timestamp, frame int6
 	for len(rec) > 0 && h.message.Len() < h.need {
 		n := min(h.need-h.message.Len(), len(rec))
 		if !h.message.Append(r.d.Budget, rec[:n]) {
-			r.lose(h)
+			r.lose(from)
 			return nil
 		}
 		rec = rec[n:]
@@ -186,6 +186,9 @@ func (r *Reader) encryptedHandshake(h *half, from stream.Side, at pcap.Timestamp
 func (r *Reader) note(t HandshakeType, from stream.Side, at pcap.Timestamp, frame int64, shown bool) {
 	s := &r.session
 	s.MessageCount++
+	if s.Messages == nil {
+		s.Messages = make([]Message, 0, 4) // what is in the clear of TLS 1.3
+	}
 	if len(s.Messages) < MaxMessages {
 		s.Messages = append(s.Messages, Message{Type: t, From: from, Time: at, Frame: frame, Shown: shown})
 	}
@@ -200,7 +203,26 @@ func (r *Reader) step(letter byte, from stream.Side) {
 	if from == s.Client {
 		letter -= 'a' - 'A'
 	}
-	s.History += string(letter)
+	var room [32]byte
+	s.History = r.d.history(append(append(room[:0], s.History...), letter))
+}
+
+// maxHistories is how many different histories are kept as strings.
+const maxHistories = 1 << 10
+
+// history is string(letters), of which there are few that differ.
+func (d *Dissector) history(letters []byte) string {
+	s, ok := d.histories[string(letters)]
+	if !ok {
+		s = string(letters)
+		if d.histories == nil {
+			d.histories = make(map[string]string)
+		}
+		if len(d.histories) < maxHistories {
+			d.histories[s] = s
+		}
+	}
+	return s
 }
 
 func uint24(b []byte) uint32 { return uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]) }

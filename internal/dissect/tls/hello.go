@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"slices"
-	"strings"
 )
 
 // Extensions that are read (IANA TLS parameters).
@@ -80,6 +79,7 @@ func ParseClientHello(body []byte, transport byte) (*ClientHello, bool) {
 	}
 	h.SessionID = len(id.b) > 0
 	var f fingerprint
+	f.ciphers, f.extensions, f.signatures = f.room[0][:0], f.room[1][:0], f.room[2][:0]
 	for len(suites.b) > 1 {
 		if s := suites.uint16(); !grease(s) {
 			h.CipherSuites++
@@ -190,15 +190,19 @@ func parseServerHello(body []byte) (h *ServerHello, retry, ok bool) {
 	return h, retry, true
 }
 
-// fingerprint gathers what JA4 is made of.
-type fingerprint struct{ ciphers, extensions, signatures []uint16 }
+// fingerprint gathers what JA4 is made of. Most hellos fit the room, which
+// saves the allocations of every connection.
+type fingerprint struct {
+	ciphers, extensions, signatures []uint16
+	room                            [3][48]uint16
+}
 
 // ja4 is the JA4 client fingerprint, as FoxIO describes it
 // (github.com/FoxIO-LLC/ja4, technical_details/JA4.md; JA4 itself is under the
 // BSD licence).
 func (f *fingerprint) ja4(h *ClientHello, transport byte) string {
-	var out []byte
-	out = append(out, transport)
+	var room [64]byte
+	out := append(room[:0], transport)
 	switch v := h.MaxVersion(); v {
 	case VersionTLS10, VersionTLS11, VersionTLS12, VersionTLS13:
 		out = append(out, '1', '0'+byte(v-VersionTLS10))
@@ -216,14 +220,15 @@ func (f *fingerprint) ja4(h *ClientHello, transport byte) string {
 	}
 	out = twoDigits(out, len(f.ciphers))
 	out = twoDigits(out, len(f.extensions))
-	alpn := "00"
 	if len(h.ALPN) > 0 && h.ALPN[0] != "" {
-		alpn = firstLast(h.ALPN[0])
+		out = firstLast(out, h.ALPN[0])
+	} else {
+		out = append(out, "00"...)
 	}
-	out = append(out, alpn...)
 
+	var listRoom [512]byte
 	slices.Sort(f.ciphers)
-	out = append(append(out, '_'), short(hexList(f.ciphers))...)
+	out = short(append(out, '_'), hexList(listRoom[:0], f.ciphers))
 
 	kept := f.extensions[:0]
 	for _, e := range f.extensions {
@@ -232,11 +237,11 @@ func (f *fingerprint) ja4(h *ClientHello, transport byte) string {
 		}
 	}
 	slices.Sort(kept)
-	list := hexList(kept)
-	if list != "" && len(f.signatures) > 0 {
-		list += "_" + hexList(f.signatures)
+	list := hexList(listRoom[:0], kept)
+	if len(list) > 0 && len(f.signatures) > 0 {
+		list = hexList(append(list, '_'), f.signatures)
 	}
-	return string(append(append(out, '_'), short(list)...))
+	return string(short(append(out, '_'), list))
 }
 
 func twoDigits(dst []byte, n int) []byte {
@@ -244,37 +249,38 @@ func twoDigits(dst []byte, n int) []byte {
 	return append(dst, '0'+byte(n/10), '0'+byte(n%10))
 }
 
-// firstLast is the first and the last character of a protocol name, or of its
-// hexadecimal form if one of them is neither letter nor digit.
-func firstLast(s string) string {
+// firstLast appends the first and the last character of a protocol name, or
+// of its hexadecimal form if one of them is neither letter nor digit.
+func firstLast(dst []byte, s string) []byte {
 	first, last := s[0], s[len(s)-1]
 	if !alphanumeric(first) || !alphanumeric(last) {
 		x := hex.EncodeToString([]byte(s))
 		first, last = x[0], x[len(x)-1]
 	}
-	return string([]byte{first, last})
+	return append(dst, first, last)
 }
 
 func alphanumeric(c byte) bool {
 	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-func hexList(list []uint16) string {
-	var b strings.Builder
+// hexList appends numbers of four digits, separated by commas.
+func hexList(dst []byte, list []uint16) []byte {
 	for i, v := range list {
 		if i > 0 {
-			b.WriteByte(',')
+			dst = append(dst, ',')
 		}
-		b.WriteString(hex.EncodeToString([]byte{byte(v >> 8), byte(v)}))
+		dst = hex.AppendEncode(dst, []byte{byte(v >> 8), byte(v)})
 	}
-	return b.String()
+	return dst
 }
 
-// short is the first twelve digits of the SHA-256 of s, or zeros for nothing.
-func short(s string) string {
-	if s == "" {
-		return "000000000000"
+// short appends the first twelve digits of the SHA-256 of list, or zeros for
+// nothing.
+func short(dst, list []byte) []byte {
+	if len(list) == 0 {
+		return append(dst, "000000000000"...)
 	}
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:6])
+	sum := sha256.Sum256(list)
+	return hex.AppendEncode(dst, sum[:6])
 }

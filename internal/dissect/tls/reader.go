@@ -27,6 +27,8 @@ const (
 	// small is how long an encrypted record may be at most to be an alert:
 	// two bytes, the type, a tag, and some padding.
 	small = 30
+	// spare is how many halves are kept to be used again.
+	spare = 1024
 	// enough is how many records of application data each side has to send
 	// before nothing more is expected from the connection.
 	enough = 8
@@ -40,6 +42,8 @@ type Dissector struct {
 	handshakes [256]int
 	alerts     [256]int
 	chains     chains
+	histories  map[string]string
+	halves     []*[2]half // to be used again
 }
 
 // NewDissector returns a Dissector without counts.
@@ -50,7 +54,13 @@ func NewDissector() *Dissector { return &Dissector{} }
 // knownPort, whether it does so for the port, and so also counts the hello of
 // SSLv2.
 func (d *Dissector) NewReader(counted, knownPort bool) *Reader {
-	return &Reader{d: d, counted: counted, ssl2Counted: counted && knownPort}
+	r := &Reader{d: d, counted: counted, ssl2Counted: counted && knownPort}
+	if n := len(d.halves); n > 0 {
+		r.half, d.halves = d.halves[n-1], d.halves[:n-1]
+	} else {
+		r.half = new([2]half)
+	}
+	return r
 }
 
 // CountQUIC counts a handshake message that a QUIC packet carried: tshark
@@ -62,7 +72,8 @@ type Reader struct {
 	d           *Dissector
 	counted     bool
 	ssl2Counted bool
-	half        [2]half
+	half        *[2]half // nil once released
+	small       [2]Alert // of each side: an encrypted record that may be an alert, if the connection ends now
 	session     Session
 	started     bool // a ClientHello or ServerHello was seen
 	ended       bool
@@ -84,9 +95,8 @@ type half struct {
 
 	ssl2 bool // record holds the start of an SSLv2 message
 
-	cipherSpec  int64 // frame of ChangeCipherSpec
-	answered    bool  // TLS 1.3: the client began its encrypted answer
-	smallRecord Alert // an encrypted record that may be an alert, if the connection ends now
+	cipherSpec int64 // frame of ChangeCipherSpec
+	answered   bool  // TLS 1.3: the client began its encrypted answer
 }
 
 // Session returns what was read so far. It is valid as long as the reader.
@@ -98,6 +108,9 @@ func (r *Reader) Done() bool { return r.ended }
 
 // Feed takes the next bytes of one side.
 func (r *Reader) Feed(c stream.Chunk) {
+	if r.half == nil {
+		return
+	}
 	from, at, frame, data := c.From, c.Time, c.Frame, c.Data
 	h := &r.half[from]
 	if c.Late {
@@ -130,7 +143,7 @@ func (r *Reader) Feed(c stream.Chunk) {
 		h.typ = h.header[0]
 		h.left = int(binary.BigEndian.Uint16(h.header[3:]))
 		if h.typ < recordChangeCipherSpec || h.typ > recordHeartbeat || h.header[1] != 3 || h.left > maxRecord {
-			r.lose(h)
+			r.lose(from)
 			return
 		}
 		h.seen = true
@@ -141,7 +154,7 @@ func (r *Reader) Feed(c stream.Chunk) {
 		if h.typ == recordApplicationData {
 			r.applicationData(h, from, at, frame, h.left)
 		} else {
-			h.smallRecord = Alert{}
+			r.small[from] = Alert{}
 		}
 	}
 }
@@ -157,7 +170,7 @@ func (r *Reader) body(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 	record := data[:n]
 	if h.record.Len() > 0 || h.left > 0 {
 		if !h.record.Append(r.d.Budget, record) {
-			r.lose(h)
+			r.lose(from)
 			return nil
 		}
 		if h.left > 0 {
@@ -180,18 +193,22 @@ func (r *Reader) body(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 }
 
 // lose gives up one direction until a record starts with a packet.
-func (r *Reader) lose(h *half) {
+func (r *Reader) lose(from stream.Side) {
+	h := &r.half[from]
 	h.lost = true
 	h.ssl2, h.headerN, h.left, h.need = false, 0, 0, 0
 	h.record.Reset(r.d.Budget)
 	h.message.Reset(r.d.Budget)
-	h.smallRecord = Alert{}
+	r.small[from] = Alert{}
 	r.session.Incomplete = true
 }
 
 // Gap says that bytes of one side are missing from the capture: n of them, or
 // an unknown number if n is 0.
 func (r *Reader) Gap(from stream.Side, n int64) {
+	if r.half == nil {
+		return
+	}
 	h := &r.half[from]
 	r.session.Incomplete = true
 	// Inside application data the place is still known.
@@ -199,7 +216,7 @@ func (r *Reader) Gap(from stream.Side, n int64) {
 		h.left -= int(n)
 		return
 	}
-	r.lose(h)
+	r.lose(from)
 	h.seen = true // a hello of SSLv2 can only come first
 }
 
@@ -210,7 +227,7 @@ func (r *Reader) Cut(from stream.Side, _ int64) { r.Gap(from, 0) }
 // Again takes a segment that tshark dissects twice: a fast retransmission.
 // Only the counters know of it.
 func (r *Reader) Again(c stream.Chunk) {
-	if !r.counted {
+	if !r.counted || r.half == nil {
 		return
 	}
 	var d Dissector
@@ -243,12 +260,20 @@ func (r *Reader) Close(from stream.Side, at pcap.Timestamp, frame int64, reset b
 // Release lets go of what is held of unfinished messages: nothing more will be
 // fed. The Session stays.
 func (r *Reader) Release() {
+	r.ended = true
+	if r.half == nil {
+		return
+	}
 	for i := range r.half {
 		h := &r.half[i]
 		h.record.Reset(r.d.Budget)
 		h.message.Reset(r.d.Budget)
+		*h = half{record: h.record, message: h.message}
 	}
-	r.ended = true
+	if len(r.d.halves) < spare {
+		r.d.halves = append(r.d.halves, r.half)
+	}
+	r.half = nil
 }
 
 // LooksLikeRecord reports whether b starts with the header of a TLS record. None

@@ -37,7 +37,7 @@ func (r *Reader) ssl2(h *half, from stream.Side, at pcap.Timestamp, frame int64,
 		}
 	}
 	if len(data) > 0 {
-		r.lose(h)
+		r.lose(from)
 		h.seen = true
 	}
 	return nil
