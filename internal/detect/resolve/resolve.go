@@ -23,11 +23,15 @@
 //	                 the client's DHCP lease, and whether it names the resolver
 //	overOneSecond    answers that took longer
 //	truncated        the answers did not fit into a datagram
+//	moreResolvers    of which the same is true, and which are not reported
 //	othersAnswered   clients that do not ask this resolver and get their answers
 package resolve
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -271,14 +275,42 @@ func (e icmpError) prohibited() bool {
 func (e icmpError) closed() bool { return e.typ == 3 && e.code == 3 || e.typ == 1 && e.code == 4 }
 
 func (s *state) end(sum *detect.Summary) {
-	for server, r := range s.resolvers.All {
-		s.reportSilence(server, r)
-		s.reportFallback(server, r)
-		s.reportSlow(server, r)
-	}
+	s.each(func(r *resolver) bool { return r.dead() }, s.reportDead)
+	s.each(func(r *resolver) bool { return !r.dead() && r.silence.Count+r.onRetry.Count > 0 }, s.reportTimeouts)
+	s.each(func(r *resolver) bool { return r.fallbacks.Count > 0 }, s.reportFallback)
+	s.each(func(r *resolver) bool { return len(r.late) > 0 }, s.reportSlow)
 	s.reportErrors()
 	s.reportMissing()
 	s.reportCuts(sum.Last)
+}
+
+// maxReported is how many findings of a kind are made. A machine that resolves
+// names by itself asks hundreds of servers, and some are always out of order.
+const maxReported = 16
+
+// each reports on the resolvers of which something is true, those that were
+// asked most. It tells how many are left out.
+func (s *state) each(is func(*resolver) bool, report func(netip.Addr, *resolver, int)) {
+	var chosen []netip.Addr
+	for server, r := range s.resolvers.All {
+		if is(r) {
+			chosen = append(chosen, server)
+		}
+	}
+	slices.SortStableFunc(chosen, func(a, b netip.Addr) int {
+		return cmp.Compare(s.resolver(b).questions, s.resolver(a).questions)
+	})
+	for _, server := range chosen[:min(len(chosen), maxReported)] {
+		report(server, s.resolver(server), max(0, len(chosen)-maxReported))
+	}
+}
+
+// others adds to a finding that there are more like it.
+func others(f *finding.Finding, more int) {
+	if more > 0 {
+		f.Detail["moreResolvers"] = more
+		f.Summary += fmt.Sprintf(" The same goes for %s more.", detect.Count(more, "resolver"))
+	}
 }
 
 // about is the flow of a finding: with the client if there was only one.

@@ -72,16 +72,7 @@ func (r *resolver) dead() bool {
 	return r.answered == 0 && r.silence.Count > 0 && (r.queries+r.open >= enough || r.unreached > 0)
 }
 
-func (s *state) reportSilence(server netip.Addr, r *resolver) {
-	switch {
-	case r.dead():
-		s.reportDead(server, r)
-	case r.silence.Count+r.onRetry.Count > 0:
-		s.reportTimeouts(server, r)
-	}
-}
-
-func (s *state) reportDead(server netip.Addr, r *resolver) {
+func (s *state) reportDead(server netip.Addr, r *resolver, more int) {
 	f := finding.Finding{
 		Kind: "dns.resolver-unreachable", Severity: finding.High, Confidence: 0.95, Culprit: finding.Resolver, Flow: r.about(server),
 		Detail: map[string]any{
@@ -121,6 +112,7 @@ func (s *state) reportDead(server netip.Addr, r *resolver) {
 	}
 	s.compare(server, r, &f)
 	s.origin(server, r, &f)
+	others(&f, more)
 	f = r.silence.Into(f)
 	if b := &r.fallbacks; b.Count > 0 {
 		// The answer that came from elsewhere belongs to the proof.
@@ -170,7 +162,7 @@ func (s *state) nobodyAnswers() bool {
 
 // reportTimeouts is about a resolver that answers, but not always, or that was
 // hardly asked.
-func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
+func (s *state) reportTimeouts(server netip.Addr, r *resolver, more int) {
 	n, retried := r.silence.Count, r.onRetry.Count
 	typical := median(r.latencies)
 	f := finding.Finding{
@@ -211,6 +203,7 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 		f.Severity = finding.High
 	}
 	s.origin(server, r, &f)
+	others(&f, more)
 	t := r.silence
 	if t.Count == 0 {
 		t = r.onRetry
@@ -221,11 +214,8 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver) {
 	s.pass.Report(t.Into(f))
 }
 
-func (s *state) reportFallback(server netip.Addr, r *resolver) {
+func (s *state) reportFallback(server netip.Addr, r *resolver, more int) {
 	b := &r.fallbacks
-	if b.Count == 0 {
-		return
-	}
 	middle, worst := median(b.delays), slices.Max(b.delays)
 	f := finding.Finding{
 		Kind: "dns.fallback", Severity: finding.Medium, Confidence: 0.9, Culprit: finding.Resolver, Flow: r.about(server),
@@ -249,5 +239,6 @@ func (s *state) reportFallback(server netip.Addr, r *resolver) {
 		f.Severity = finding.Low
 	}
 	s.expectation(server, &f)
+	others(&f, more)
 	s.pass.Report(b.Into(f))
 }

@@ -58,7 +58,7 @@ func (r *resolver) usually() time.Duration {
 	return r.usual
 }
 
-func (s *state) reportSlow(server netip.Addr, r *resolver) {
+func (s *state) reportSlow(server netip.Addr, r *resolver, more int) {
 	usual := median(r.latencies)
 	var all detect.Tally
 	var took []time.Duration
@@ -104,6 +104,7 @@ func (s *state) reportSlow(server netip.Addr, r *resolver) {
 		f.Summary += fmt.Sprintf(" They are all about %s late, as when it waits for a forwarder that does not answer.", detect.Span(middle.Round(100*time.Millisecond)))
 	}
 	s.expectation(server, &f)
+	others(&f, more)
 	s.pass.Report(all.Into(f))
 }
 

@@ -21,6 +21,7 @@ func (s *state) end(sum *detect.Summary) {
 				*f = u.failure
 			}
 			f.Add(u.since, u.frames...)
+			f.client(u.client)
 			f.waited = max(f.waited, waited)
 		}
 	}
@@ -33,19 +34,21 @@ func (s *state) end(sum *detect.Summary) {
 }
 
 func (s *state) report(k key, f *failures) {
-	if f.Count > 1 {
-		f.flow.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(k.client, 0)}
+	switch {
+	case len(f.clients) > 1:
+		f.flow.Client = finding.Endpoint{}
+	case f.Count > 1:
+		f.flow.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(f.clients[0], 0)}
 	}
-	worked, same := s.worked[k.server], s.pairs[detect.Pair{Client: k.client, Server: k.server}]
-	f.detail["worked"], f.detail["workedForClient"] = worked, same
+	worked, same := s.worked[k.server], 0
+	for _, c := range f.clients {
+		same += s.pairs[detect.Pair{Client: c, Server: k.server}]
+	}
+	f.detail["worked"], f.detail["workedForClient"], f.detail["clients"] = worked, same, len(f.clients)
 	out := finding.Finding{
 		Kind: k.kind, Severity: finding.High, Confidence: 0.95, Culprit: culprit(k.by), Flow: f.flow, Detail: f.detail, NextStep: f.next,
 	}
-	who := fmt.Sprintf("the client %s", k.client)
-	if k.by == stream.Server {
-		who = fmt.Sprintf("the server %s", k.server)
-	}
-	times := ""
+	who, times := f.who(k), ""
 	if f.Count > 1 {
 		times = fmt.Sprintf(", %d times", f.Count)
 	}
@@ -57,11 +60,11 @@ func (s *state) report(k key, f *failures) {
 		}
 	case "tls.handshake-reset":
 		out.Confidence = 0.9
-		out.Summary = fmt.Sprintf("%s dropped the connection (%s)%s%s, without an alert.", upper(who), k.ended, after(k.stage), times)
+		out.Summary = fmt.Sprintf("%s dropped the connection (%s)%s%s, without an alert.", who, k.ended, after(k.stage), times)
 	case "tls.handshake-timeout":
 		out.Confidence = 0.8
 		f.detail["waitedSeconds"] = detect.Seconds(f.waited)
-		out.Summary = fmt.Sprintf("%s stays silent%s%s: nothing came for %s.", upper(who), after(k.stage), times, detect.Span(f.waited))
+		out.Summary = fmt.Sprintf("%s kept silent%s%s: nothing came for %s.", who, after(k.stage), times, detect.Span(f.waited))
 		if k.reason == "mtu" {
 			out.Culprit = finding.Network
 		}
@@ -79,12 +82,12 @@ func (s *state) report(k key, f *failures) {
 			f.detail["rstTTL"], f.detail["usualTTL"], k.by)
 	}
 	out.Summary += others(worked, same)
-	s.rate(k, f, same, worked, &out)
+	rate(k, f, same, worked, &out)
 	s.pass.Report(f.Into(out))
 }
 
 // rate lowers what is rare, or what clients do without a fault.
-func (s *state) rate(k key, f *failures, same, worked int, out *finding.Finding) {
+func rate(k key, f *failures, same, worked int, out *finding.Finding) {
 	opening := k.stage == tls.StageClientHello || k.stage == tls.StageHelloRetry
 	switch {
 	case k.kind == "tls.handshake-reset" && k.by == stream.Client && opening && !k.foreign && k.reason != "not-tls":
@@ -105,18 +108,18 @@ func refused(k key, who, times string) string {
 		what = "an encrypted alert"
 	}
 	if k.stage == tls.StageEstablished && !k.hidden {
-		return fmt.Sprintf("%s ended an established TLS connection with %s%s.", upper(who), what, times)
+		return fmt.Sprintf("%s ended an established TLS connection with %s%s.", who, what, times)
 	}
-	return fmt.Sprintf("%s refused the TLS handshake with %s%s%s.", upper(who), what, after(k.stage), times)
+	return fmt.Sprintf("%s refused the TLS handshake with %s%s%s.", who, what, after(k.stage), times)
 }
 
 // others puts a failure in proportion.
 func others(worked, same int) string {
 	switch {
 	case same == 1:
-		return " 1 other handshake of this client with the server worked."
+		return " 1 other handshake between the same parties worked."
 	case same > 1:
-		return fmt.Sprintf(" %d other handshakes of this client with the server worked.", same)
+		return fmt.Sprintf(" %d other handshakes between the same parties worked.", same)
 	case worked == 1:
 		return " 1 handshake of another client with the server worked."
 	case worked > 1:
@@ -125,7 +128,18 @@ func others(worked, same int) string {
 	return ""
 }
 
-func upper(s string) string { return "T" + s[1:] }
+// who is the side that is to blame, at the start of a sentence.
+func (f *failures) who(k key) string {
+	switch n := len(f.clients); {
+	case k.by == stream.Client && n == 1:
+		return fmt.Sprintf("The client %s", f.clients[0])
+	case k.by == stream.Client:
+		return fmt.Sprintf("%s, such as %s,", detect.Count(n, "client"), f.clients[0])
+	case n > 1:
+		return fmt.Sprintf("The server %s, asked by %s,", k.server, detect.Count(n, "client"))
+	}
+	return fmt.Sprintf("The server %s", k.server)
+}
 
 // after says what had passed when a side gave up.
 func after(s tls.Stage) string {

@@ -15,8 +15,9 @@
 //	certificate, certificateIssuer, certificateUntil
 //	                 of the server's certificate, TLS 1.2 and below
 //	clientCertificateAsked, clientCertificateSent
+//	clients          how many clients it happened to
 //	worked           handshakes with the same server that came to their end
-//	workedForClient  of these, the same client's
+//	workedForClient  of these, those of the same clients
 //	startTLS         the connection began in the clear
 //	rstTTL, usualTTL of the RST, and of the packets of the side it claims to be from
 //	middlebox        the RST is not from the side it claims to be from
@@ -27,6 +28,7 @@ package tlsfail
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -70,12 +72,12 @@ const patience = 5 * time.Second
 const (
 	maxServers = 4096
 	maxPairs   = 1 << 16
+	maxClients = 64 // of one sort of failure
 )
 
 // key is what makes two failures the same.
 type key struct {
 	kind    finding.Kind
-	client  netip.Addr
 	server  netip.AddrPort
 	by      stream.Side
 	stage   tls.Stage
@@ -88,11 +90,12 @@ type key struct {
 
 type failures struct {
 	detect.Tally
-	flow   *finding.Flow
-	detail map[string]any
-	words  string // what the refusing side disliked
-	next   string
-	waited time.Duration
+	clients []netip.Addr // the first maxClients
+	flow    *finding.Flow
+	detail  map[string]any
+	words   string // what the refusing side disliked
+	next    string
+	waited  time.Duration
 }
 
 type state struct {
@@ -108,6 +111,7 @@ type state struct {
 type unfinished struct {
 	key     key
 	failure failures
+	client  netip.Addr
 	since   pcap.Timestamp
 	frames  []int64
 }
@@ -125,7 +129,7 @@ func (s *state) connection(c *detect.Connection) {
 	if t == nil || t.Hello == nil {
 		return
 	}
-	k := key{client: c.ClientAddr().Addr(), server: c.ServerAddr(), stage: t.Stage()}
+	k := key{server: c.ServerAddr(), stage: t.Stage()}
 	h := handshake{c, t}
 	if a, ok := h.refusal(); ok {
 		k.kind, k.by, k.alert, k.hidden = "tls.alert", a.From, a.Description, a.Encrypted
@@ -158,7 +162,7 @@ func (s *state) connection(c *detect.Connection) {
 		k.kind, k.by = "tls.handshake-timeout", h.next()
 		reason := h.stalled(k.by)
 		k.reason = reason.class
-		s.open = append(s.open, unfinished{k, h.describe(k, reason), h.lastAt(), []int64{h.lastMessage(), c.Last.Frame}})
+		s.open = append(s.open, unfinished{k, h.describe(k, reason), c.ClientAddr().Addr(), h.lastAt(), []int64{h.lastMessage(), c.Last.Frame}})
 	}
 }
 
@@ -172,8 +176,15 @@ func (s *state) add(k key, h handshake, o objection, at pcap.Timestamp, frames .
 		*f = h.describe(k, o)
 	}
 	f.Add(h.c.First.Time, frames...)
+	f.client(h.c.ClientAddr().Addr())
 	f.Last = max(f.Last, at)
 	return f
+}
+
+func (f *failures) client(a netip.Addr) {
+	if len(f.clients) < maxClients && !slices.Contains(f.clients, a) {
+		f.clients = append(f.clients, a)
+	}
 }
 
 // late counts a side that kept silent until the other one gave up.
