@@ -190,14 +190,27 @@ func Failure(conn *detect.Connection, end pcap.Timestamp) finding.Kind {
 		case t.Stage() == tls.StageEstablished:
 		case conn.Closed():
 			return "tls.handshake-reset"
-		case conn.Reason == flow.CaptureEnded && len(t.Messages) > 0 && end.Sub(t.Messages[len(t.Messages)-1].Time) >= settled:
+		case conn.Reason == flow.CaptureEnded && len(t.Messages) > 0 && end.Sub(t.Messages[len(t.Messages)-1].Time) >= settled &&
+			conn.Sides[0].Retransmissions()+conn.Sides[1].Retransmissions() > 0:
 			return "tls.handshake-timeout"
 		}
 	}
-	if rst.Seen() && rst.Phase != flow.AfterFIN {
+	if broken(conn) {
 		return "tcp.reset"
 	}
 	return ""
+}
+
+// broken reports whether a RST ended the connection while something was still
+// to come. Many clients, and some servers, end with one what is over.
+func broken(conn *detect.Connection) bool {
+	rst := conn.RST()
+	if !rst.Seen() || rst.Phase == flow.AfterFIN {
+		return false
+	}
+	server := conn.ClientSide.Other()
+	_, open := conn.Unanswered()
+	return open || rst.Foreign() || rst.From == server && (rst.Phase == flow.AfterSYNACK || rst.Phase == flow.BeforeData || conn.Outstanding(server) > 0)
 }
 
 // Conversation takes a UDP conversation that is over; resolvers are told by

@@ -90,6 +90,15 @@ func (s *Service) Failed() int {
 	return n
 }
 
+// Worked is how many connections came about and did not fail later.
+func (s *Service) Worked() int {
+	n := max(s.Established, s.Answered)
+	for _, k := range []finding.Kind{"tcp.reset", "tls.alert", "tls.handshake-reset", "tls.handshake-timeout"} {
+		n -= s.Failures[k]
+	}
+	return max(n, 0)
+}
+
 // Name is how people call the service: its server name, else its address.
 func (s *Service) Name() string {
 	switch {

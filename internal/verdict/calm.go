@@ -15,10 +15,7 @@ func (c *court) noTraffic() Verdict {
 	v := Verdict{Cause: NoTraffic, Culprit: finding.Unknown, Confidence: 0.9, Findings: []int{}}
 	if i := c.first("capture.no-traffic"); i >= 0 {
 		f := c.findings[i]
-		v.Findings, v.Confidence, v.Culprit = append(v.Findings, i), c.sure(f.Confidence), f.Culprit
-		if v.Culprit == finding.None {
-			v.Culprit = finding.Unknown
-		}
+		v.Findings, v.Confidence = append(v.Findings, i), c.sure(f.Confidence)
 	}
 	switch {
 	case c.facts.Packets > 0:
@@ -59,6 +56,10 @@ func (c *court) cite(wanted ...finding.Kind) []int {
 	return cited
 }
 
+// ports is how many bytes of a packet hold the TCP header, over Ethernet and
+// IPv4 without options.
+const ports = 54
+
 // blind says why the capture can't show that all is well, or "".
 func (c *court) blind() finding.Kind {
 	f := c.facts
@@ -74,7 +75,7 @@ func (c *court) blind() finding.Kind {
 		return "capture.incomplete-window"
 	case c.has("capture.limit-reached") && c.full():
 		return "capture.limit-reached"
-	case !f.anything() && f.Truncated > 0:
+	case !f.anything() && f.Truncated > 0 && f.ShortestCut < ports:
 		return "capture.truncated"
 	case !f.worked():
 		return "nothing"
@@ -107,6 +108,9 @@ func (c *court) inconclusive(why finding.Kind) Verdict {
 	v := Verdict{Cause: Inconclusive, Culprit: finding.Capture, Confidence: 0.8, Findings: c.cite(why)}
 	f := c.facts
 	switch why {
+	case "capture.cut-short":
+		v.Summary = "No packet can be read: the file is damaged or ends before the first one. " + sentences(c.findings[c.first(why)].Summary)[0]
+		v.NextStep = "Compare the size of the file with what was uploaded, fetch it again, or capture again."
 	case "capture.truncated":
 		v.Summary = fmt.Sprintf("The packets were cut to %d bytes when they were captured, which leaves neither ports nor flags: %s tell nothing about connections.",
 			f.ShortestCut, plural(f.Packets, "packet"))
@@ -125,7 +129,7 @@ func (c *court) inconclusive(why finding.Kind) Verdict {
 		v.NextStep = "Capture while it happens: a continuous (ring-buffer) capture that runs before the next time, or one that starts on an earlier sign."
 	case "unexplained":
 		v.Culprit, v.Confidence = finding.Unknown, 0.6
-		v.Summary = fmt.Sprintf("%s failed, and nothing in the capture says why. %s.", capital(of(f.failed(), f.Connections.Seen, "connection")), capital(list(c.reasons())))
+		v.Summary = fmt.Sprintf("%s failed, and nothing in the capture says why. %s.", capital(of(f.failed(), f.Connections.Seen, "connection attempt")), capital(list(c.reasons())))
 		v.NextStep = "Capture at the other end at the same time, without filters that leave out ICMP; then see which packets are missing where."
 	case "nothing":
 		v.Culprit, v.Confidence = finding.Unknown, 0.6
@@ -142,6 +146,9 @@ func (c *court) inconclusive(why finding.Kind) Verdict {
 func (c *court) little() string {
 	f := c.facts
 	parts := []string{plural(f.Packets, "packet")}
+	if !f.anything() {
+		return parts[0] + ", none of them of TCP, UDP or ICMP"
+	}
 	if n := f.Connections.Seen; n > 0 {
 		how := ""
 		if f.Connections.Midstream == n {
@@ -212,7 +219,7 @@ func (c *court) reasons() []string {
 	} else if n.Answered > 0 {
 		all = append(all, fmt.Sprintf("%s, open before the capture began, carried data both ways", plural(n.Answered, "TCP connection")))
 	}
-	if t := f.TLS; t.Tried > 0 && t.Worked > 0 {
+	if t := f.TLS; t.Worked > 0 && 2*t.Worked >= t.Tried {
 		all = append(all, part(int(t.Worked), int(t.Tried), "TLS handshake")+" came to the end")
 	}
 	if q := f.Questions; q.Tried > 0 {
@@ -221,14 +228,9 @@ func (c *court) reasons() []string {
 	if len(all) == 0 && f.Datagrams.Worked > 0 {
 		all = append(all, part(int(f.Datagrams.Worked), int(f.Datagrams.Tried), "conversation")+" by UDP or ICMP"+was(f.Datagrams.Worked)+"answered")
 	}
-	var segments, gone int64
-	for i := range f.Services {
-		s := &f.Services[i]
-		segments += s.Segments[0] + s.Segments[1]
-		gone += s.Lost[0] + s.Lost[1]
-	}
+	segments, gone := f.segments()
 	switch {
-	case segments < 20:
+	case segments < 20 || c.has("capture.duplicated") || c.has("capture.loss"):
 	case gone == 0:
 		all = append(all, fmt.Sprintf("none of %d data segments was lost", segments))
 	default:

@@ -24,6 +24,7 @@ var readings = []reading{
 	{"dns.resolver-unreachable", DNSUnreachable, nil, "without a name there is no address to connect to"},
 	{"dns.failure", DNSFailure, nil, "an error instead of an address ends it before it began"},
 	{"dns.timeout", DNSUnreachable, unanswered, "a resolver that answers none of its questions is not there"},
+	{"dns.timeout", DNSFailure, lost, "names were never resolved"},
 	{"dns.timeout", SlowDNS, nil, "a question that is asked again is answered late"},
 	{"dns.fallback", DNSUnreachable, silent, "the first resolver is not there, and every name waits for it"},
 	{"dns.fallback", DNSFailure, nil, "the first resolver answers with errors"},
@@ -86,6 +87,12 @@ func unanswered(f finding.Finding, _ *Facts) bool {
 	n, ok := number(f, "unanswered")
 	all, known := number(f, "questions")
 	return ok && known && n > 0 && n == all
+}
+
+// lost: half of the questions without an answer were never answered by anybody.
+func lost(f finding.Finding, _ *Facts) bool {
+	names, _ := number(f, "lost")
+	return names > 0 && 2*int(names) >= f.Count
 }
 
 // silent: the first resolver gave no answer, not even an error.

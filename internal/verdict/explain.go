@@ -28,9 +28,9 @@ var explanations = []explanation{
 
 	{"dns.resolver-unreachable", kinds("dns.fallback", "dns.timeout", "dns.failure", "dns.slow", "icmp.unreachable", "app.slow-client", "app.slow-response"), sameResolver,
 		"whoever asks a dead resolver first waits for it"},
-	{"dns.failure", kinds("dns.fallback", "dns.timeout", "dns.slow"), sameServer, "an error is why the client turns elsewhere"},
+	{"dns.failure", kinds("dns.fallback", "dns.timeout", "dns.slow"), noWorse, "an error is why the client turns elsewhere"},
 	{"dns.timeout", kinds("dns.fallback", "dns.slow"), sameServer, "silence is why the client turns elsewhere"},
-	{"dns.slow", kinds("dns.fallback", "dns.timeout"), sameServer, "a late answer is why the client asks again, or elsewhere"},
+	{"dns.slow", kinds("dns.fallback", "dns.timeout"), noWorse, "a late answer is why the client asks again, or elsewhere"},
 
 	{"icmp.unreachable", kinds("tcp.connect-timeout", "tcp.one-way", "tcp.retransmission"), sameParties,
 		"the ICMP error says why nobody answers"},
@@ -67,6 +67,7 @@ var explanations = []explanation{
 		"what is lost is late"},
 	{"tcp.reset", kinds("tcp.retransmission", "tcp.connect-timeout", "app.slow-response", "tcp.churn"), abruptly,
 		"what something in between has forgotten is sent again in vain"},
+	{"traffic.beacon", kinds("app.slow-response", "app.slow-client"), doubtful, "an agent that calls in is answered when there is something to do"},
 	{"app.slow-response", kinds("app.slow-client"), sameParties, "a client whose server is slow is slow"},
 }
 
@@ -114,6 +115,12 @@ func sameResolver(a, b finding.Finding) bool {
 
 // floods: the flood is not one of the many ordinary half-open connections.
 func floods(a, b finding.Finding) bool { return flood(a) && sameServer(a, b) }
+
+// noWorse: what is explained is not the greater evil.
+func noWorse(a, b finding.Finding) bool { return a.Severity >= b.Severity && sameServer(a, b) }
+
+// doubtful: what is explained is not sure to begin with.
+func doubtful(a, b finding.Finding) bool { return b.Confidence < 0.7 && sameParties(a, b) }
 
 // abruptly: the connection had been idle, so that the rest is its end.
 func abruptly(a, b finding.Finding) bool { return idle(a) && sameParties(a, b) }

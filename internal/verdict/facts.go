@@ -53,13 +53,26 @@ func (o *Outcome) Note(worked bool) {
 // anything reports whether the capture holds a conversation at all.
 func (f *Facts) anything() bool { return f.Connections.Seen+f.Datagrams.Tried > 0 }
 
-// failed is how many TCP connections did, by the services' count.
-func (f *Facts) failed() int64 {
-	var n int64
+// segments are the data segments of all TCP connections, and those of them
+// that were lost.
+func (f *Facts) segments() (all, lost int64) {
 	for i := range f.Services {
-		n += int64(f.Services[i].Failed())
+		s := &f.Services[i]
+		all += s.Segments[0] + s.Segments[1]
+		lost += s.Lost[0] + s.Lost[1]
 	}
-	return n
+	return all, lost
+}
+
+// failed is how many TCP connections never came about.
+func (f *Facts) failed() int64 {
+	n := 0
+	for i := range f.Services {
+		for _, k := range kinds("tcp.connect-refused", "tcp.connect-timeout", "tcp.half-open") {
+			n += f.Services[i].Failures[k]
+		}
+	}
+	return int64(n)
 }
 
 // worked reports whether anything was seen to work.

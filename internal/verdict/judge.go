@@ -25,6 +25,8 @@ import (
 func Judge(findings []finding.Finding, facts Facts) Verdict {
 	c := &court{findings: findings, facts: &facts}
 	switch {
+	case facts.Packets == 0 && c.has("capture.cut-short"):
+		return c.inconclusive("capture.cut-short")
 	case facts.Packets == 0 || c.has("capture.no-traffic") && !facts.anything():
 		return c.noTraffic()
 	case c.tooEarly():
@@ -97,18 +99,38 @@ func (c *court) weigh() {
 // happens to one connection of thousands is noise, and a fault where it is one
 // of two.
 func (c *court) dominant(f finding.Finding) bool {
-	r, ok := c.rank(f)
-	if !ok || f.Severity != finding.Low || !broken(readings[r].cause) {
+	if _, ok := c.rank(f); !ok || f.Severity != finding.Low {
 		return false
 	}
 	affected, all := float64(f.Count), float64(c.facts.Connections.Seen)
 	switch {
+	case f.Kind == "icmp.fragmentation-needed":
+		// No fault in itself: it tells the sender what to do.
+		return slices.ContainsFunc(c.findings, func(o finding.Finding) bool { return o.Severity >= finding.Medium && explains(f, o) != "" })
+	case strings.HasPrefix(string(f.Kind), "icmp."):
+		return false
 	case strings.HasPrefix(string(f.Kind), "dns."):
 		all = float64(c.facts.Questions.Tried)
+	case f.Kind == "tcp.retransmission" && c.lossy():
+		return true
 	case f.Kind == "tcp.retransmission" || f.Kind == "tcp.zero-window":
 		affected, _ = number(f, "connections")
 	}
 	return affected > 0 && 2*affected >= all
+}
+
+// lossy reports whether the many small losses of the capture come to one: 2 %
+// of all data segments, and ten of them.
+func (c *court) lossy() bool {
+	lost := 0.0
+	for _, f := range c.findings {
+		if f.Kind == "tcp.retransmission" && f.Severity > finding.Info {
+			n, _ := number(f, "lost")
+			lost += n
+		}
+	}
+	segments, _ := c.facts.segments()
+	return lost >= 10 && 50*lost >= float64(segments)
 }
 
 // compare orders what might lead.

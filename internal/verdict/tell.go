@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/service"
 )
@@ -42,7 +41,7 @@ func nonEmpty(all ...string) []string {
 func (c *court) companion(v Verdict) string {
 	telling := []finding.Kind{
 		"traffic.beacon", "dns.fallback", "tls.certificate", "tls.old-version", "tcp.port-reuse", "tcp.mtu-blackhole",
-		"icmp.fragmentation-needed", "tcp.churn", "app.slow-response",
+		"icmp.fragmentation-needed", "tcp.churn", "app.slow-response", "tcp.retransmission",
 	}
 	for _, kind := range telling {
 		for _, i := range v.Findings[1:] {
@@ -62,8 +61,11 @@ func (c *court) companion(v Verdict) string {
 		return ""
 	}
 	next := c.findings[c.candidates[1]]
+	if next.Kind == c.findings[c.leader].Kind {
+		return "Likewise: " + sentences(next.Summary)[0]
+	}
 	if others > 1 {
-		return fmt.Sprintf("%s apart from that, of which the first is: %s", capital(detect.Count(others, "finding is")), lower(sentences(next.Summary)[0]))
+		return fmt.Sprintf("There are %d other findings of weight; the first: %s", others, sentences(next.Summary)[0])
 	}
 	return "Apart from that: " + sentences(next.Summary)[0]
 }
@@ -92,15 +94,15 @@ func (c *court) contrast(f finding.Finding) string {
 			elsewhere.add(s)
 		}
 	}
-	working := here.good()
+	working := here.good
 	tlsStory := strings.HasPrefix(string(f.Kind), "tls.")
 	switch {
 	case here.all > 0 && working > 0 && working < here.all && !tlsStory && telltale(f):
 		return fmt.Sprintf("%s to %s worked.", capital(part(working, here.all, "connection")), f.Flow.Server)
 	case tlsStory && here.all > 0 && working > 0 && working < here.all:
 		return fmt.Sprintf("%s to %s went well, so the server can serve TLS.", capital(part(working, here.all, "connection")), f.Flow.Server)
-	case elsewhere.all > 0 && elsewhere.good() > 0:
-		return fmt.Sprintf("%s to other services worked.", capital(part(elsewhere.good(), elsewhere.all, "connection")))
+	case (tlsStory || telltale(f)) && elsewhere.good > 0:
+		return fmt.Sprintf("%s to other services worked.", capital(part(elsewhere.good, elsewhere.all, "connection")))
 	}
 	return ""
 }
@@ -110,10 +112,13 @@ func telltale(f finding.Finding) bool {
 	return slices.Contains(kinds("tcp.connect-refused", "tcp.connect-timeout", "tcp.half-open", "tcp.reset", "icmp.unreachable"), f.Kind)
 }
 
-type sum struct{ all, failed int }
+// A sum is of connections.
+type sum struct{ all, good int }
 
-func (s *sum) add(o *service.Service) { s.all += o.Connections; s.failed += o.Failed() }
-func (s *sum) good() int              { return s.all - s.failed }
+func (s *sum) add(o *service.Service) {
+	s.all += o.Connections
+	s.good += o.Worked()
+}
 
 // resolversThatWork names who answers instead.
 func (c *court) resolversThatWork(not netip.Addr) string {
@@ -130,7 +135,7 @@ func (c *court) resolversThatWork(not netip.Addr) string {
 	}
 	switch len(good) {
 	case 0:
-		return c.works()
+		return ""
 	case 1:
 		return fmt.Sprintf("The resolver %s answered %s.", good[0], part(answered, asked, "question"))
 	}
@@ -261,11 +266,4 @@ func capital(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-func lower(s string) string {
-	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
-		return strings.ToLower(s[:1]) + s[1:]
-	}
-	return s
 }

@@ -218,11 +218,13 @@ func (w *Witness) infer() (netip.Addr, string) {
 
 // of says "all 41 connections" or "38 of 41 connections".
 func of(part, all int64, what string) string {
-	if part == all && all > 1 {
-		return "all " + plural(all, what)
-	}
-	if all == 1 && part == 1 {
+	switch {
+	case part == all && all == 1:
 		return "the only " + what
+	case part == all && all == 2:
+		return "both " + strings.TrimPrefix(plural(2, what), "2 ")
+	case part == all && all > 2:
+		return "all " + plural(all, what)
 	}
 	return fmt.Sprintf("%d of %s", part, plural(all, what))
 }
