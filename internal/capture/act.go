@@ -146,9 +146,12 @@ func (s *Sweeper) discard(ctx context.Context, c Case, o Observation, reason str
 	}
 	s.Starter.Log.InfoContext(ctx, "session deleted", "incident", c.Incident, "capture", c.ID, "reason", reason)
 	return s.note(ctx, c, now, "session deleted: "+reason, func(c *Case) {
+		if c.Stopped.IsZero() {
+			c.Stopped, c.StopReason, c.AgentErrors = now, o.Status.StopReason, o.Status.Errors
+		}
 		switch c.State {
 		case Capturing:
-			c.State, c.Stopped = Ended, now
+			c.State = Ended
 		case Analysed:
 			c.State = Closed
 		}

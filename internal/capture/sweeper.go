@@ -215,7 +215,8 @@ func (s *Sweeper) observe(ctx context.Context, c Case, l *listing) (o Observatio
 			return o, s.throttled(ctx, c, err)
 		}
 	}
-	if !o.Found || c.State != Capturing {
+	unasked := c.State == Analysed && c.Stopped.IsZero() // its file was faster than the sweep
+	if !o.Found || c.State != Capturing && !unasked {
 		return o, nil
 	}
 	o.Status, err = w.Status(ctx, o.Session.ID)

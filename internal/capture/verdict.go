@@ -22,7 +22,7 @@ const (
 type Observation struct {
 	Found   bool // the session exists
 	Session Session
-	Status  Status // only of a case that is Capturing
+	Status  Status // of a case that is Capturing, or whose end nobody has seen
 }
 
 // An Action is what a sweep does about a case.
