@@ -11,6 +11,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
+	"github.com/pcapwarden/pcapwarden/internal/inert"
 )
 
 // drain is how long running invocations may take to finish after SIGTERM.
@@ -42,7 +43,7 @@ func serveHost(ctx context.Context, e environment) error {
 	if err := failpoint.Arm(cfg.Failpoint); err != nil {
 		return err
 	}
-	out := slog.NewJSONHandler(e.stdout, &slog.HandlerOptions{Level: cfg.LogLevel})
+	out := slog.NewJSONHandler(inert.Writer(e.stdout), &slog.HandlerOptions{Level: cfg.LogLevel})
 	log := slog.New(customhandler.LogHandler(out))
 	functions, err := wire(ctx, cfg, log)
 	if err != nil {

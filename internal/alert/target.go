@@ -214,7 +214,7 @@ func logV1Dimensions(m *message) {
 
 func labelDimensions(m *message) {
 	for name, v := range m.context.object("labels") {
-		m.addDimension(name, text(v))
+		m.addDimension(cut(name), text(v))
 	}
 }
 

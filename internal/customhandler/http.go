@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/pcapwarden/pcapwarden/internal/inert"
 )
 
 // maxRequestPart bounds the headers, the query and the route parameters of a
@@ -226,7 +228,7 @@ func (r *Response) output() (*httpOutput, error) {
 	for name, value := range r.Header {
 		headers[http.CanonicalHeaderKey(name)] = value
 	}
-	return &httpOutput{fmt.Sprint(status), headers, string(body)}, nil
+	return &httpOutput{fmt.Sprint(status), headers, string(inert.JSON(body))}, nil
 }
 
 // problem is an RFC 9457 body.

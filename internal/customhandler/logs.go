@@ -5,8 +5,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
+
+	"github.com/pcapwarden/pcapwarden/internal/inert"
 )
 
 // The log lines of an invocation that travel in its answer: the host files
@@ -89,7 +90,7 @@ type lines struct {
 }
 
 func (l *lines) Write(p []byte) (int, error) {
-	line := cut(strings.ToValidUTF8(string(bytes.TrimSuffix(p, []byte("\n"))), "\uFFFD"), maxLine)
+	line := cut(string(inert.JSON(bytes.TrimSuffix(p, []byte("\n")))), maxLine)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.kept) == maxLines || l.size+len(line) > maxLineBytes {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http/httptest"
@@ -100,6 +101,28 @@ func TestLogsOfAnAnswerAreCapped(t *testing.T) {
 				t.Errorf("%d lines, the last %q; want %d and %q", len(a.Logs), a.Logs[len(a.Logs)-1], tt.kept+1, want)
 			}
 		})
+	}
+}
+
+// What a caller wrote may be quoted, but does nothing where it is read: not in
+// the caller's answer, nor in the lines that the host files.
+func TestForeignTextIsInert(t *testing.T) {
+	const foreign = "<script>\x1b[31m${jndi:x}\u202e"
+	h, _ := newHandler(t, Options{}, HTTP("start", 100, func(context.Context, *Request) (*Response, error) {
+		return nil, Permanent(errors.New("the rule is " + foreign))
+	}))
+	_, a := post(t, h, "/start", alertInvocation("{}"))
+	body := a.Outputs["res"].Body
+	for where, text := range map[string]string{"answer": body, "log": strings.Join(a.Logs, "\n")} {
+		for _, bad := range []string{"<script", "\x1b", "${", "\u202e"} {
+			if strings.Contains(text, bad) {
+				t.Errorf("%s has %q as it is: %s", where, bad, text)
+			}
+		}
+	}
+	var p problem
+	if err := json.Unmarshal([]byte(body), &p); err != nil || p.Detail != "the rule is "+foreign {
+		t.Errorf("the answer says %q, %v", p.Detail, err)
 	}
 }
 

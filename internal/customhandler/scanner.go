@@ -48,17 +48,33 @@ func (s *scanner) object(each func(key string) error) error {
 		if err != nil || !more {
 			return err
 		}
-		key, err := s.text(1 << 10)
+		key, err := s.key()
 		if err != nil {
 			return fmt.Errorf("read a key: %w", err)
 		}
 		if err := s.expect(':'); err != nil {
 			return err
 		}
-		if err := each(string(key)); err != nil {
+		if err := each(key); err != nil {
 			return err
 		}
 	}
+}
+
+// maxKey is longer than any key that is looked for, in bytes.
+const maxKey = 1 << 10
+
+// key reads the key that comes next, cut to maxKey: the host copies the names
+// of a payload's fields into Metadata, however long they are.
+func (s *scanner) key() (string, error) {
+	var key []byte
+	err := s.str(func(r rune) error {
+		if len(key) < maxKey {
+			key = utf8.AppendRune(key, r)
+		}
+		return nil
+	})
+	return string(key), err
 }
 
 // skip reads the next value and forgets it.

@@ -57,6 +57,7 @@ func TestServiceBus(t *testing.T) {
 		{"hostile_metadata", binary, `{"MessageId":"\"a\\nb\"","DeliveryCount":"\"-9\"","sys":null}`, Binary, Message{[]byte(body), "", 0}},
 		{"negative_count", binary, `{"DeliveryCount":"-9"}`, Binary, Message{[]byte(body), "", 0}},
 		{"odd_types", binary, `{"MessageId":{"a":[]},"DeliveryCount":7}`, Binary, Message{[]byte(body), "", 0}},
+		{"long_key", binary, `{"` + strings.Repeat("k", 5000) + `":"x","MessageId":"\"m-1\"","DeliveryCount":"3"}`, Binary, Message{[]byte(body), "m-1", 3}},
 		{"long_id", binary, `{"MessageId":"\"` + strings.Repeat("x", 1<<16) + `\""}`, Binary, Message{[]byte(body), "", 0}},
 		{"empty", `{"Data":{"msg":""},"Metadata":%s}`, `{}`, Binary, Message{Body: []byte{}}},
 	}
