@@ -29,7 +29,7 @@ var explanations = []explanation{
 	{"dns.resolver-unreachable", kinds("dns.fallback", "dns.timeout", "dns.failure", "dns.slow", "icmp.unreachable", "app.slow-client", "app.slow-response"), sameResolver,
 		"whoever asks a dead resolver first waits for it"},
 	{"dns.failure", kinds("dns.fallback", "dns.timeout", "dns.slow"), noWorse, "an error is why the client turns elsewhere"},
-	{"dns.timeout", kinds("dns.fallback", "dns.slow"), sameServer, "silence is why the client turns elsewhere"},
+	{"dns.timeout", kinds("dns.fallback"), sameServer, "silence is why the client turns elsewhere"},
 	{"dns.slow", kinds("dns.fallback", "dns.timeout"), noWorse, "a late answer is why the client asks again, or elsewhere"},
 
 	{"icmp.unreachable", kinds("tcp.connect-timeout", "tcp.one-way", "tcp.retransmission"), sameParties,
@@ -60,8 +60,8 @@ var explanations = []explanation{
 		"the alert is the reason, the rest its consequence"},
 	{"tls.handshake-reset", kinds("tls.certificate", "tls.old-version", "tcp.reset", "tcp.churn", "traffic.beacon"), sameParties,
 		"who drops the handshake aborts the connection"},
-	{"tls.handshake-timeout", kinds("tcp.reset", "tls.certificate", "tls.old-version"), sameParties,
-		"who waits in vain gives up"},
+	{"tls.handshake-timeout", kinds("tls.certificate", "tls.old-version"), sameParties,
+		"a handshake that stops has the certificate for a possible reason"},
 
 	{"tcp.retransmission", kinds("tcp.slow-handshake", "app.slow-response", "app.slow-client", "dns.timeout", "tls.handshake-timeout", "tcp.half-open"), sameParties,
 		"what is lost is late"},

@@ -90,6 +90,7 @@ func (c *court) contrast(f finding.Finding) string {
 		case s.Protocol != service.TCP:
 		case s.Server.AddrPort == f.Flow.Server.AddrPort:
 			here.add(s)
+		case c.accused(s):
 		default:
 			elsewhere.add(s)
 		}
@@ -110,6 +111,13 @@ func (c *court) contrast(f finding.Finding) string {
 // telltale: the count of a finding is one of connections.
 func telltale(f finding.Finding) bool {
 	return slices.Contains(kinds("tcp.connect-refused", "tcp.connect-timeout", "tcp.half-open", "tcp.reset", "icmp.unreachable"), f.Kind)
+}
+
+// accused reports whether a finding of weight is about the service.
+func (c *court) accused(s *service.Service) bool {
+	return slices.ContainsFunc(c.findings, func(f finding.Finding) bool {
+		return f.Severity >= finding.Medium && f.Flow != nil && !f.Flow.Server.IsZero() && alikeServer(f.Flow.Server, s.Server)
+	})
 }
 
 // A sum is of connections.
