@@ -23,7 +23,7 @@ type relation func(by, what finding.Finding) bool
 var explanations = []explanation{
 	{"traffic.scan", kinds("tcp.connect-refused", "tcp.connect-timeout", "tcp.half-open", "tcp.reset", "tcp.churn", "tcp.one-way", "icmp.unreachable", "tcp.port-reuse", "dns.failure"), sameClient,
 		"what a scanner knocks at refuses, drops or ignores it: that is no fault"},
-	{"tcp.half-open", kinds("tcp.connect-timeout", "tcp.connect-refused", "tcp.port-reuse", "tcp.churn"), floods,
+	{"tcp.half-open", kinds("tcp.connect-timeout"), floods,
 		"a flood fills the server's queue, and SYNs of others get no answer"},
 
 	{"dns.resolver-unreachable", kinds("dns.fallback", "dns.timeout", "dns.failure", "dns.slow", "icmp.unreachable", "app.slow-client", "app.slow-response"), sameResolver,
@@ -63,7 +63,7 @@ var explanations = []explanation{
 	{"tls.handshake-timeout", kinds("tls.certificate", "tls.old-version"), sameParties,
 		"a handshake that stops has the certificate for a possible reason"},
 
-	{"tcp.retransmission", kinds("tcp.slow-handshake", "app.slow-response", "app.slow-client", "dns.timeout", "tls.handshake-timeout", "tcp.half-open"), sameParties,
+	{"tcp.retransmission", kinds("tcp.slow-handshake", "app.slow-response", "app.slow-client", "dns.timeout", "tls.handshake-timeout"), sameParties,
 		"what is lost is late"},
 	{"tcp.reset", kinds("tcp.retransmission", "tcp.connect-timeout", "app.slow-response", "tcp.churn"), abruptly,
 		"what something in between has forgotten is sent again in vain"},
