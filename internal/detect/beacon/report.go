@@ -79,9 +79,9 @@ func (s *state) report(k key, g *series, all []call, r rhythm, refused int) {
 func (s *state) severity(k key, g *series) finding.Severity {
 	expected := slices.ContainsFunc(s.pass.ExpectedOutbound, func(p netip.Prefix) bool { return p.Contains(g.server.Addr()) })
 	inside := local(k.client) && local(g.server.Addr())
-	known := g.service != "" || k.protocol == "udp" || slices.Contains(ordinary, g.server.Port())
+	known := g.service != "" || k.protocol == "udp"
 	switch {
-	case g.payload == 0 || expected && s.pass.IsVantage(k.client) || known && inside:
+	case g.payload == 0 || expected && s.pass.IsVantage(k.client) || inside && (known || slices.Contains(ordinary, g.server.Port())):
 		return finding.Info
 	case len(s.pass.ExpectedOutbound) > 0 && s.pass.IsVantage(k.client):
 		return finding.Medium // to where the policy expects nothing

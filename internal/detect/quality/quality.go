@@ -27,7 +27,7 @@ var Detector = &detect.Detector{
 		{
 			Kind:      "capture.truncated",
 			Means:     "Packets were cut when they were captured, so a part of them cannot be seen.",
-			Threshold: "one packet. Of an Ethernet frame with IPv4, 34 bytes end before the ports, 54 before TCP options and payload, 94 after all headers; from there on only payload is missing",
+			Threshold: "one packet. Of an Ethernet frame with IPv4, 34 bytes end before the ports (high), 54 before TCP options and payload (low), 66 after the options that are usual; from there on only payload is missing (info)",
 			Next:      "Capture again with bytesPerPacket 0 (whole packets), or at least 128 bytes if payload must not be kept.",
 		},
 		{
@@ -162,23 +162,21 @@ func (s *state) cutShort(sum *detect.Summary) {
 }
 
 // hidden says what cannot be seen of a packet of which n bytes were kept.
-// The figures are those of Ethernet, IPv4 and TCP; other encapsulations need
-// more.
+// The figures are those of Ethernet, IPv4 and TCP, of which Linux takes 66
+// bytes with timestamps; other encapsulations need more.
 func hidden(n int) (what string, severity finding.Severity) {
-	const (
-		ip, ports, tcp, options = 34, 38, 54, 94
-	)
+	const ip, ports, tcp, timestamps = 34, 38, 54, 66
 	switch {
 	case n < ip:
 		return "addresses, ports and all that follows", finding.High
 	case n < ports:
 		return "ports, flags and payload: connections cannot be told apart", finding.High
 	case n < tcp:
-		return "a part of the TCP header: little can be said of connections", finding.High
-	case n < options:
-		return "TCP options and payload: no window scale, no DNS, no TLS, no HTTP", finding.Medium
+		return "a part of the TCP header: little can be said of connections", finding.Medium
+	case n < timestamps:
+		return "TCP options and payload: no window scale, no DNS, no TLS, no HTTP", finding.Low
 	}
-	return "payload behind the headers: DNS, TLS and HTTP in part only", finding.Low
+	return "payload behind the headers: DNS, TLS and HTTP in part only", finding.Info
 }
 
 func (s *state) truncated(sum *detect.Summary) {
@@ -221,32 +219,32 @@ func (s *state) limit(sum *detect.Summary) {
 
 func (s *state) window(sum *detect.Summary) {
 	start, end := s.pass.WindowStart, s.pass.WindowEnd
-	if start.IsZero() || !end.After(start) || sum.First == 0 {
+	if start.IsZero() || sum.First == 0 {
 		return
 	}
 	first, last := sum.First.Time(), sum.Last.Time()
-	early, late := last.Before(end.Add(-slack)), first.After(start.Add(slack))
 	f := finding.Finding{
 		Kind: "capture.incomplete-window", Severity: finding.Info, Confidence: 0.9,
-		Detail: map[string]any{"windowStart": start.UTC().Format(time.RFC3339), "windowEnd": end.UTC().Format(time.RFC3339)},
+		Detail: map[string]any{"windowStart": start.UTC().Format(time.RFC3339)},
+	}
+	if !end.IsZero() {
+		f.Detail["windowEnd"] = end.UTC().Format(time.RFC3339)
+	}
+	missing := func(what string, by time.Duration, says string) {
+		f.Detail["missing"], f.Detail["missedSeconds"] = what, detect.Seconds(by)
+		f.Summary = fmt.Sprintf(says, detect.Span(by.Round(time.Second)))
 	}
 	switch {
-	case first.After(end):
-		f.Detail["missing"], f.Detail["missedSeconds"] = "all", detect.Seconds(first.Sub(end))
-		f.Summary = fmt.Sprintf("The capture begins %s after the time that the alert is about: it shows whether the fault goes on, not what raised the alert.",
-			detect.Span(first.Sub(end).Round(time.Second)))
+	case !end.IsZero() && first.After(end):
+		missing("all", first.Sub(end), "The capture begins %s after the time that the alert is about: it shows whether the fault goes on, not what raised the alert.")
 	case last.Before(start):
 		f.Severity = finding.Low
-		f.Detail["missing"], f.Detail["missedSeconds"] = "all", detect.Seconds(start.Sub(last))
-		f.Summary = fmt.Sprintf("The capture ends %s before the time that the alert is about.", detect.Span(start.Sub(last).Round(time.Second)))
-	case early:
+		missing("all", start.Sub(last), "The capture ends %s before the time that the alert is about.")
+	case !end.IsZero() && last.Before(end.Add(-slack)):
 		f.Severity = finding.Low
-		f.Detail["missing"], f.Detail["missedSeconds"] = "end", detect.Seconds(end.Sub(last))
-		f.Summary = fmt.Sprintf("The last packet is %s before the end of the time that the alert is about: either it was quiet, or the capture ended.",
-			detect.Span(end.Sub(last).Round(time.Second)))
-	case late:
-		f.Detail["missing"], f.Detail["missedSeconds"] = "start", detect.Seconds(first.Sub(start))
-		f.Summary = fmt.Sprintf("The first packet is %s after the start of the time that the alert is about.", detect.Span(first.Sub(start).Round(time.Second)))
+		missing("end", end.Sub(last), "The last packet is %s before the end of the time that the alert is about: either it was quiet, or the capture ended.")
+	case first.After(start.Add(slack)):
+		missing("start", first.Sub(start), "The first packet is %s after the start of the time that the alert is about.")
 	default:
 		return
 	}

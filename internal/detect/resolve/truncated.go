@@ -41,6 +41,7 @@ type cut struct {
 	typ            dns.Type
 	at             pcap.Timestamp
 	query, answer  int64
+	again          bool // the client asked again, and not over TCP
 }
 
 func (s *state) cut(l *dns.Lookup) {
@@ -53,7 +54,8 @@ func (s *state) cut(l *dns.Lookup) {
 			return // asked again over UDP, with more room
 		}
 	}
-	s.cuts = append(s.cuts, cut{l.Client, t.Server.Addr(), l.Name, l.Type, t.Answer, t.Frame, t.Reply})
+	again := l.Tries[len(l.Tries)-1].Asked > t.Answer
+	s.cuts = append(s.cuts, cut{l.Client, t.Server.Addr(), l.Name, l.Type, t.Answer, t.Frame, t.Reply, again})
 }
 
 // reportCuts judges by the time of the last packet: a client takes its time.
@@ -61,7 +63,7 @@ func (s *state) reportCuts(last pcap.Timestamp) {
 	var groups detect.Groups[stream, failures]
 	for _, c := range s.cuts {
 		a, tried := s.streams[stream{c.client, c.server}]
-		if !tried && (last.Sub(c.at) < patience || s.pass.Filtered) {
+		if !tried && (last.Sub(c.at) < patience && !c.again || s.pass.Filtered) {
 			continue // too early to say, or TCP was left out of the capture
 		}
 		if f := groups.At(stream{c.client, c.server}); f != nil {

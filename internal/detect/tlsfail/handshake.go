@@ -1,6 +1,8 @@
 package tlsfail
 
 import (
+	"time"
+
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
@@ -38,8 +40,11 @@ func (h handshake) refusal() (*tls.Alert, bool) {
 		}
 		return nil, false
 	}
+	over, by, _ := h.ending()
+	if a, ok := h.farewell(over, by); ok {
+		return a, true
+	}
 	// Some stacks send as a warning what they then act upon.
-	over, _, _ := h.ending()
 	if h.t.Stage() == tls.StageEstablished || !over.Seen() {
 		return nil, false
 	}
@@ -50,6 +55,27 @@ func (h handshake) refusal() (*tls.Alert, bool) {
 		}
 	}
 	return nil, false
+}
+
+// farewell returns the alert of a server of TLS 1.3 that refuses the client
+// when that has finished, and has even sent its first request: all that comes
+// from the server then is one record that has room for an alert and nothing
+// else, and the end. A server that has nothing against the client sends session
+// tickets, or an answer.
+func (h handshake) farewell(over flow.Moment, by stream.Side) (*tls.Alert, bool) {
+	const (
+		alert      = 2 + 1 + 16 // level and description, type, tag
+		alertCCM8  = 2 + 1 + 8
+		rightAfter = time.Second
+	)
+	d := h.t.Data[h.server()]
+	if h.t.Version() < tls.VersionTLS13 || h.t.ServerHello == nil || h.t.Incomplete || d.Records != 1 || d.Bytes != alert && d.Bytes != alertCCM8 {
+		return nil, false
+	}
+	if !over.Seen() || by != h.server() || over.Time.Sub(d.FirstAt) > rightAfter || d.FirstAt.Sub(h.lastAt()) >= patience {
+		return nil, false
+	}
+	return &tls.Alert{From: by, Time: d.FirstAt, Frame: d.First, Encrypted: true, Early: true, Inferred: true}, true
 }
 
 // ending returns the packet that began the end of the connection, who sent it

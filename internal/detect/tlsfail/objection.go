@@ -84,11 +84,11 @@ func named(s string) string {
 func (h handshake) hiddenObjection(byServer bool) objection {
 	switch {
 	case !byServer && h.t.Stage() == tls.StageServerFlight:
-		return objection{class: "certificate", words: "the reason is encrypted; after the server's flight it is mostly the certificate", next: nextCertificate}
+		return objection{class: "certificate", words: "the reason is encrypted; at this point it is mostly the server's certificate", next: nextCertificate}
 	case byServer && h.t.Stage() == tls.StageEstablished:
 		return objection{
 			class: "client-certificate",
-			words: "the reason is encrypted; right after the client's part of the handshake it is mostly the client certificate, missing (certificate_required) or not accepted",
+			words: "the reason is encrypted; at this point it is mostly the client certificate, missing (certificate_required) or not accepted",
 			next:  nextClientCert,
 		}
 	}
@@ -205,7 +205,7 @@ func (h handshake) describe(k key, o objection) failures {
 		d["encrypted"] = k.hidden
 		set("alert", k.alert.String(), !k.hidden)
 		set("description", int(k.alert), !k.hidden)
-		if a, ok := t.Failure(); ok {
+		if a, ok := h.refusal(); ok {
 			set("inferred", true, a.Inferred)
 		}
 	}
