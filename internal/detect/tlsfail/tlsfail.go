@@ -201,7 +201,6 @@ type unanswered struct {
 	detect.Tally
 	initials, answered int
 	sni                string
-	first              pcap.Timestamp
 }
 
 func (s *state) datagrams(c *quic.Connection) {
