@@ -102,7 +102,7 @@ func TestF4LedgerDown(t *testing.T) {
 // it ends (F5, F6, F23, F38).
 func TestF5F6F23KilledAnywhere(t *testing.T) {
 	for n := 0; ; n++ {
-		r := newRig(t, shop(), 100)
+		r, _ := newMemoryRig(t)
 		a := r.app()
 		a.life.endAfter(n)
 		al := r.fired("a", "tls", vms+"web1")

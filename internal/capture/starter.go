@@ -20,7 +20,7 @@ import (
 
 // atOnce is how many cases are worked on at once. Azure allows some 200
 // writes a minute and subscription; each start is one, with a few reads.
-const atOnce = 12
+const atOnce = 16
 
 // startBudget is how long an alert's invocation begins captures before it
 // leaves the rest to the sweep: whoever sent the alert waits for an answer.

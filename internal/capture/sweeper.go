@@ -215,8 +215,8 @@ func (s *Sweeper) observe(ctx context.Context, c Case, l *listing) (o Observatio
 			return o, s.throttled(ctx, c, err)
 		}
 	}
-	unasked := c.State == Analysed && c.Stopped.IsZero() // its file was faster than the sweep
-	if !o.Found || c.State != Capturing && !unasked {
+	if !o.Found || !curious(c, o.Session, s.Starter.Now()) {
+		o.Unasked = true
 		return o, nil
 	}
 	o.Status, err = w.Status(ctx, o.Session.ID)
@@ -227,6 +227,20 @@ func (s *Sweeper) observe(ctx context.Context, c Case, l *listing) (o Observatio
 		o.Status = Status{State: Undefined, Errors: []string{err.Error()}}
 	}
 	return o, nil
+}
+
+// curious reports whether the state of a session matters now. The answer
+// costs a request, and most captures just run until their limit: they are asked
+// when they are a minute old and every five minutes then, so that three hundred
+// of them do not use up what Azure allows for starting and stopping others.
+func curious(c Case, session Session, now time.Time) bool {
+	if c.State == Analysed {
+		return c.Stopped.IsZero() // its file was faster than any sweep
+	}
+	age := now.Sub(c.Started)
+	due := age >= c.TimeLimit || !c.Resolved.IsZero() || !c.StopAsked.IsZero() || !c.OddSince.IsZero()
+	minute := int(age / time.Minute)
+	return c.State == Capturing && (due || session.ProvisioningState != "Succeeded" || minute%5 == 1)
 }
 
 // throttled leaves the whole subscription alone for as long as Azure asks.

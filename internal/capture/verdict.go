@@ -22,6 +22,7 @@ const (
 type Observation struct {
 	Found   bool // the session exists
 	Session Session
+	Unasked bool   // its status was not asked for this time
 	Status  Status // of a case that is Capturing, or whose end nobody has seen
 }
 
@@ -125,6 +126,7 @@ func watch(c Case, o Observation, now time.Time) (Action, string) {
 	}
 	known := o.Status.State == Running || o.Status.State == NotStarted
 	switch {
+	case o.Unasked:
 	case known && !c.OddSince.IsZero():
 		return Watch, "Azure knows its state again: " + string(o.Status.State)
 	case !known && c.OddSince.IsZero():

@@ -53,6 +53,7 @@ func TestVerdict(t *testing.T) {
 
 		{"runs", capturing(nil), session(Running), time.Minute, Wait, "captures until"},
 		{"runs in a state nobody knows", capturing(nil), session("Pausing"), time.Minute, Watch, "Pausing"},
+		{"nobody asked for its state", capturing(nil), Observation{Found: true, Unasked: true, Session: session(Running).Session}, time.Minute, Wait, "captures until"},
 		{"still in that state", capturing(func(c *Case) { c.OddSince = t0 }), session(Undefined), time.Minute, Wait, "captures until"},
 		{"too long in that state", capturing(func(c *Case) { c.OddSince, c.TimeLimit = t0, time.Hour }), session(Undefined), oddPatience + time.Second, Halt, "not known its state"},
 		{"in a known state again", capturing(func(c *Case) { c.OddSince = t0 }), session(Running), time.Minute, Watch, "again"},
