@@ -148,7 +148,7 @@ const (
 	// one case: the server's, or the client's.
 	shared = 4
 	// listed is how many cases are told apart; the rest is summed up.
-	listed = 20
+	listed = 12
 )
 
 // Gather turns what is known of pairs into cases, in the order of their first
@@ -185,17 +185,22 @@ func Gather[V any, P Joiner[V]](g *Groups[Pair, V]) []P {
 			into.Base().Services++
 		}
 	}
-	if len(cases) <= listed {
-		return cases
+	if len(cases) > listed {
+		slices.SortStableFunc(cases, func(a, b P) int { return b.Base().Count - a.Base().Count })
+		cases[listed-1] = Unite[V](cases[listed-1:])
+		cases = cases[:listed]
 	}
-	// The most frequent ones are told apart.
-	slices.SortStableFunc(cases, func(a, b P) int { return b.Base().Count - a.Base().Count })
-	rest := cases[listed-1]
-	for _, c := range cases[listed:] {
-		base, add := rest.Base(), c.Base()
+	return cases
+}
+
+// Unite makes one case of several, of which there is at least one.
+func Unite[V any, P Joiner[V]](cases []P) P {
+	all := cases[0]
+	for _, c := range cases[1:] {
+		base, add := all.Base(), c.Base()
 		clients, services := base.Clients+add.Clients, base.Services+add.Services
-		rest.Join(c)
+		all.Join(c)
 		base.Clients, base.Services = clients, services
 	}
-	return cases[:listed]
+	return all
 }

@@ -28,7 +28,7 @@ func (t *Table) payload(c *Conn, p *packet.Packet, from Direction, at Moment, be
 	s.talk.MaxSegment = max(s.talk.MaxSegment, length)
 	old := before != 0 && after(before, start) && start != before-1
 	switch {
-	case w.duplicated(p):
+	case w.duplicated(p, c.tooSoon()):
 		out.Analysis |= Duplicated
 		t.troubleOf(s).Duplicated++
 	case old:
@@ -124,7 +124,7 @@ func (c *Conn) speak(from Direction, at Moment, length uint32, old bool) {
 		s.First = at
 	}
 	if c.spoken && c.turn != from && !old {
-		e := Exchange{Asked: peer.Last, Answered: at, Question: peer.burst, Answer: length}
+		e := Exchange{Asked: peer.Last, Answered: at, Question: peer.Burst, Answer: length}
 		if peer.heard.Frame > peer.Last.Frame {
 			e.Acked = peer.heard
 		}
@@ -141,9 +141,9 @@ func (c *Conn) speak(from Direction, at Moment, length uint32, old bool) {
 	}
 	if !old || !c.spoken || c.turn == from {
 		if !c.spoken || c.turn != from {
-			s.burst = 0
+			s.Burst = 0
 		}
-		s.burst += length
+		s.Burst += length
 		c.turn = from
 		s.Last = at
 	}

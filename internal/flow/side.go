@@ -42,12 +42,12 @@ type Talk struct {
 	FirstAnswer, MaxAnswer Exchange
 	Answers                uint32 // how often the word passed to this side
 	Slow                   uint32 // of the Answers, those that took more than a second
+	Burst                  uint32 // bytes that this side sent when it spoke last
 }
 
 type talk struct {
 	Talk
 	heard  Moment // the ACK of everything that this side had sent
-	burst  uint32 // bytes since the word passed to this side
 	rtt    sample
 	stream stream
 }
@@ -71,8 +71,9 @@ type Trouble struct {
 	Shrunk               uint32
 	ShrunkFrom, ShrunkTo uint32
 	// Duplicated data segments repeat one of the last few with the same IP
-	// identification, sequence number and length within 1 ms: the same
-	// packet captured twice (packet mirroring, two interfaces).
+	// identification, sequence number and length within 20 ms, or without
+	// one within 1 ms and half a round trip: the same packet captured twice
+	// (packet mirroring, two interfaces).
 	Duplicated uint32
 
 	ZeroWindow    Moment        // the first zero window

@@ -53,24 +53,33 @@ type stall struct {
 
 const (
 	maxUnacked = 1024
-	// capturedTwice is the time in which a mirrored packet's copy arrives.
-	capturedTwice = time.Millisecond
+	// capturedTwice is the time in which a packet's copy arrives, over
+	// another path or from a mirror. Who sends it again does so with a new
+	// identification, and not before 200 ms if nobody asked for it.
+	capturedTwice = 20 * time.Millisecond
+	// capturedAgain is the same where there is no identification: IPv6 has
+	// none, and many hosts put 0 into what must not be fragmented.
+	capturedAgain = time.Millisecond
 )
 
-// same reports whether p repeats f. IPv6 has no identification, and 0 is what
-// many hosts put into packets that must not be fragmented.
-func (f *fingerprint) same(p *packet.Packet) bool {
-	if p.IPVersion != 4 || p.IPID == 0 || f.ipid != p.IPID || f.seq != p.Seq || f.length != uint32(p.SegmentLength) {
+// same reports whether p is f once more; no sender repeats a segment sooner
+// than tooSoon.
+func (f *fingerprint) same(p *packet.Packet, tooSoon time.Duration) bool {
+	if f.time == 0 || f.ipid != p.IPID || f.seq != p.Seq || f.length != uint32(p.SegmentLength) {
 		return false
 	}
+	limit := capturedTwice
+	if p.IPVersion != 4 || p.IPID == 0 {
+		limit = min(capturedAgain, tooSoon)
+	}
 	d := p.Time.Sub(f.time)
-	return d >= 0 && d <= capturedTwice
+	return d >= 0 && d < limit
 }
 
 // duplicated reports whether p was captured a moment ago, and remembers it.
-func (w *work) duplicated(p *packet.Packet) bool {
+func (w *work) duplicated(p *packet.Packet, tooSoon time.Duration) bool {
 	for i := range w.recent {
-		if w.recent[i].same(p) {
+		if w.recent[i].same(p, tooSoon) {
 			return true
 		}
 	}
@@ -156,7 +165,7 @@ func (t *Table) makeRoom(w *work) bool {
 func (w *work) resent(seq, end uint32) (size uint32) {
 	for i := w.head; i < len(w.unacked); i++ {
 		u := &w.unacked[i]
-		if after(u.end, seq) && !after(u.end-uint32(u.size), end) {
+		if after(u.end, seq) && after(end, u.end-uint32(u.size)) {
 			if u.end-uint32(u.size) == seq && !u.resent {
 				size = uint32(u.size)
 			}

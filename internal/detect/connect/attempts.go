@@ -15,6 +15,7 @@ type attempts struct {
 	syns    int
 	foreign int      // RSTs that came over other hops than the rest of the connection
 	resets  []answer // the latest RSTs
+	other   int      // of Count: the same service was reached over the other IP version
 	again   int      // clients that asked again after the answer had passed
 	reused  int
 }
@@ -48,6 +49,7 @@ func (a *attempts) Join(o *attempts) {
 	a.foreign += o.foreign
 	a.resets = append(a.resets, o.resets...)
 	a.again += o.again
+	a.other += o.other
 	a.reused += o.reused
 }
 
@@ -58,6 +60,8 @@ func (a *attempts) stopped() bool { return a.count > 0 && a.success.last < a.Fir
 func (a *attempts) severity() finding.Severity {
 	all := a.Count + a.count
 	switch {
+	case a.other == a.Count:
+		return finding.Low // tried, and done without
 	case a.count == 0 && a.Count == 1 && a.syns == 1:
 		return finding.Medium
 	case a.count == 0 || a.stopped() && a.Count > 1:
@@ -95,4 +99,32 @@ func (a *attempts) were() string {
 		return "was"
 	}
 	return "were"
+}
+
+// version is a service on all addresses of one IP version.
+type version struct {
+	port uint16
+	ipv4 bool
+}
+
+// fallbacks finds the refused attempts of clients that try both IP versions
+// (RFC 8305) and reached the service over the other one.
+func (s *state) fallbacks() {
+	reached := map[version]success{}
+	for k, w := range s.worked {
+		v := version{k.Server.Port(), k.Server.Addr().Unmap().Is4()}
+		all := reached[v]
+		if all.count == 0 || w.first < all.first {
+			all.first = w.first
+		}
+		all.last = max(all.last, w.last)
+		all.count += w.count
+		reached[v] = all
+	}
+	for k, a := range s.refused.All {
+		w := reached[version{k.Server.Port(), !k.Server.Addr().Unmap().Is4()}]
+		if w.count >= a.Count && w.last >= a.First && w.first.Sub(a.Last) < patience {
+			a.other = a.Count
+		}
+	}
 }

@@ -6,7 +6,7 @@
 // where more than one), and
 //
 //	tcp.connect-refused  otherMachine (what refused sits elsewhere than the server, by its TTL or its haste),
-//	                     stoppedAt (RFC 3339: it worked until then)
+//	                     stoppedAt (RFC 3339: it worked until then), fellBack (the port was reached over the other IP version)
 //	tcp.connect-timeout  hostSeen (the host answered something else), reusedPorts (attempts from ports used a moment before)
 //	tcp.half-open        answerLost (the client asked again after the answer passed);
 //	                     of a flood: flood true, sources, perSecond, answered
@@ -30,7 +30,7 @@ var Detector = &detect.Detector{
 		{
 			Kind:      "tcp.connect-refused",
 			Means:     "A SYN was answered with a RST: nothing listens on the port, or a firewall rejects the connection in the host's name.",
-			Threshold: "one refused attempt (Zeek's REJ); high if nothing else came about between the same parties, or nothing since then, medium from 10 % of the attempts or for a single one, else low",
+			Threshold: "one refused attempt (Zeek's REJ); high if nothing else came about between the same parties, or nothing since then, medium from 10 % of the attempts or for a single one, else low, as where the client got to the port over the other IP version",
 			Next:      "On the server, check whether the service runs and listens on this port and address; then who tells the client to use it.",
 		},
 		{
@@ -237,6 +237,7 @@ func (s *state) end(sum *detect.Summary) {
 			return !scanners[k.Client] && (!flooded[k.Server.Addr()] || g == &s.refused)
 		})
 	}
+	s.fallbacks()
 	for _, a := range detect.Gather(&s.refused) {
 		s.reportRefused(a)
 	}

@@ -26,6 +26,9 @@ func (s *state) reportRefused(a *attempts) {
 		f.Detail["otherMachine"] = true
 		f.NextStep = "Find the firewall, proxy or load balancer between the two that rejects this connection in the server's name, and the rule that does."
 		why = " by something on the way, not by the server: " + reason + "."
+	case a.other == a.Count:
+		f.Detail["fellBack"] = true
+		why += " The client reached the same port over the other IP version."
 	case a.stopped():
 		f.Detail["stoppedAt"] = a.success.last.Time().UTC().Format(time.RFC3339Nano)
 		why = fmt.Sprintf(", all of them after the last that came about at %s: the service stopped listening.", detect.Clock(a.success.last))
@@ -33,7 +36,11 @@ func (s *state) reportRefused(a *attempts) {
 		f.Confidence = 0.8
 		why = ": the service is not always there, or one of several machines behind this address does not run it."
 	}
-	f.Summary = fmt.Sprintf("%s %s refused%s", a.tried(), a.were(), why)
+	syns := ""
+	if a.syns > a.Count {
+		syns = fmt.Sprintf(" (%s)", detect.Count(a.syns, "SYN"))
+	}
+	f.Summary = fmt.Sprintf("%s%s %s refused%s", a.tried(), syns, a.were(), why)
 	if a.Count > 1 {
 		f.Summary += fmt.Sprintf(" The first at %s.", detect.Clock(a.First))
 	}
@@ -91,6 +98,9 @@ func (s *state) reportSilent(a *attempts) {
 	f.Detail["hostSeen"] = seen
 	f.Summary = fmt.Sprintf("%s got no answer at all, in %s over %s since %s.",
 		a.tried(), detect.Count(a.syns, "SYN"), detect.Span(a.Last.Sub(a.First)), detect.Clock(a.First))
+	if a.Last == a.First {
+		f.Summary = fmt.Sprintf("%s got no answer at all, in %s at %s.", a.tried(), detect.Count(a.syns, "SYN"), detect.Clock(a.First))
+	}
 	switch {
 	case s.pass.IsVantage(flow.Server.Addr()):
 		f.Culprit, f.Confidence = finding.Server, 0.8

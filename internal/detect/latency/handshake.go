@@ -31,7 +31,8 @@ type handshake struct {
 	parts   flow.Latency
 	retries int
 	later   time.Duration // the shortest round trip after the handshake; 0: unknown
-	path    bool          // the first request took as long
+	first   time.Duration // until the first request was acknowledged
+	path    bool          // that took as long
 }
 
 // add keeps a handshake, and reports whether it and the first request were
@@ -48,7 +49,8 @@ func (h *handshakes) add(c *detect.Connection) bool {
 	n := handshake{took: l.Handshake, parts: l, later: c.Client().AckRTT().Min}
 	n.retries = int(c.Client().SYNs+c.Server().SYNs) - 2
 	first := c.Server().Talk().FirstAnswer
-	n.path = l.Handshake >= farAway && n.retries == 0 && first.Acked.Since(first.Asked) >= farAway
+	n.path = l.Handshake >= farAway && first.Acked.Since(first.Asked) >= max(farAway, l.Handshake/4)
+	n.first = first.Acked.Since(first.Asked)
 	n.conn.Note(c, c.FirstSYN.Time, c.FirstSYN.Frame, c.LastSYN.Frame, c.SYNACK.Frame, c.HandshakeACK.Frame)
 	if n.path {
 		n.conn.Prove(first.Asked.Frame, first.Acked.Frame)
@@ -112,6 +114,12 @@ func (s *state) slowHandshake(h *handshakes) finding.Finding {
 	}
 	server, client := s.pass.IsVantage(h.Flow().Server.Addr()), s.pass.IsVantage(h.Flow().Client.Addr())
 	switch {
+	case w.path && w.took > slow:
+		f.Confidence = 0.9
+		f.Summary += fmt.Sprintf(" The acknowledgement of the first request took %s as well: it is the path that is slow, not the server.", detect.Span(w.first))
+	case w.path:
+		f.Confidence = 0.85
+		f.Summary += fmt.Sprintf(" The acknowledgement of the first request took %s as well: the path is long or congested.", detect.Span(w.first))
 	case 2*h.retries >= h.Count && server && l.ServerPart+l.ClientPart < w.took/2:
 		f.Culprit, f.Confidence = finding.Server, 0.6
 		f.Summary += fmt.Sprintf(" The captured server answered only after %s: its accept queue may be full.", detect.Count(w.retries, "repeated SYN"))
@@ -129,9 +137,6 @@ func (s *state) slowHandshake(h *handshakes) finding.Finding {
 			f.Summary += fmt.Sprintf("; later round trips take %s", detect.Span(w.later))
 		}
 		f.Summary += "."
-	case w.path:
-		f.Confidence = 0.9
-		f.Summary += " The acknowledgement of the first request took as long: it is the path that is slow, not the server."
 	default:
 		f.Summary += fmt.Sprintf(" The way from here to the server and back takes %s.", detect.Span(l.ServerPart))
 	}

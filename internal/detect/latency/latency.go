@@ -29,7 +29,7 @@ var Detector = &detect.Detector{
 		{
 			Kind:  "tcp.slow-handshake",
 			Means: "The TCP handshake took long: packets of it were lost and sent again, the path is slow, or the server was slow to accept.",
-			Threshold: "more than 1 s from the first SYN to the ACK, or more than 10 times the median of the same parties and 0.2 s, or 0.5 s if the acknowledgement of the first request took that long as well. " +
+			Threshold: "more than 1 s from the first SYN to the ACK, or more than 10 times the median of the same parties and 0.2 s, or 0.3 s (150 ms each way, ITU-T G.114) if the acknowledgement of the first request took that long as well. " +
 				"Medium from half of the handshakes, low from 5 %, else info",
 			Next: "SYNs that are lost point at the path or at a full accept queue; a long round trip at the route (another region, a VPN, a congested link). Compare the round trip with the distance.",
 		},
@@ -55,7 +55,9 @@ const (
 	roundTrip = 5 // so many of them are no network's fault
 	outlier   = 10
 	least     = 200 * time.Millisecond // an outlier below is not worth a word
-	farAway   = 500 * time.Millisecond
+	// farAway is the round trip of a path that people notice: 150 ms each way
+	// (ITU-T G.114).
+	farAway = 300 * time.Millisecond
 
 	forever = 10 * time.Second // without an answer
 	gaveUp  = 5 * time.Second  // without an answer, until the client closed
@@ -94,14 +96,14 @@ func (s *state) connection(c *detect.Connection) {
 	if k.Platform() || c.OneWay() {
 		return
 	}
-	farther := false
+	far := false
 	if c.Established() {
 		if h := s.handshakes.At(k); h != nil {
-			farther = h.add(c)
+			far = h.add(c)
 		}
 	}
-	if r := s.responses.At(k); r != nil && !interactive[c.ServerAddr().Port()] && !farther {
-		s.respond(r, c)
+	if r := s.responses.At(k); r != nil && !interactive[c.ServerAddr().Port()] {
+		s.respond(r, c, far)
 	}
 	if g := s.clients.At(k); g != nil && c.Established() && c.Client().Talk().First.Seen() {
 		g.add(c)

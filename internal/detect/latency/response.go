@@ -20,6 +20,7 @@ type responses struct {
 	greetings   int    // slow words of welcome
 	byNetwork   int    // connections where the acknowledgement was late as well
 	service     string // "" if unknown or mixed
+	known       bool   // service was set
 	near        bool
 	worst       time.Duration // without the round trip
 	acked       time.Duration // of the worst
@@ -27,33 +28,39 @@ type responses struct {
 }
 
 // respond measures the answers on a connection.
-func (s *state) respond(r *responses, c *detect.Connection) {
+//
+// farAway says that the path's share has been told of already.
+func (s *state) respond(r *responses, c *detect.Connection, farAway bool) {
 	talk := c.Server().Talk()
 	if handshaking(c) {
 		return
 	}
+	if !r.known {
+		r.service, r.known = c.Service, true
+	} else if r.service != c.Service {
+		r.service = ""
+	}
 	if talk.Answers > 0 {
-		if r.of == 0 {
-			r.service = c.Service
-		} else if r.service != c.Service {
-			r.service = ""
-		}
 		r.of++
 		r.answers += int(talk.Answers)
 	}
 	rtt, l := c.RTT(), c.Latency()
-	if e := talk.MaxAnswer; talk.Answers > 0 && s.isSlow(c, e, rtt, l.NearServer) {
+	if e := talk.MaxAnswer; talk.Answers > 0 && isSlow(c, e, rtt) {
 		think := e.Took()
 		if !l.NearServer {
 			think -= min(rtt, think)
 		}
-		r.count(c, e.Asked, e.Acked, e.Answered)
-		r.slow += max(int(talk.Slow), 1)
 		acked := e.Acked.Since(e.Asked)
 		if e.Acked.Frame == e.Answered.Frame {
 			acked = 0 // with the answer: that says nothing of its own
 		}
-		if acked > e.Took()/2 && acked > roundTrip*rtt && !l.NearServer {
+		late := acked > e.Took()/2 && !l.NearServer
+		if late && farAway {
+			return
+		}
+		r.count(c, e.Asked, e.Acked, e.Answered)
+		r.slow += max(int(talk.Slow), 1)
+		if late && acked > roundTrip*rtt {
 			r.byNetwork++
 		}
 		r.keep(think, acked, rtt, l.NearServer)
@@ -69,14 +76,13 @@ func (s *state) respond(r *responses, c *detect.Connection) {
 }
 
 // isSlow reports whether an answer is one, and slow.
-func (s *state) isSlow(c *detect.Connection, e flow.Exchange, rtt time.Duration, near bool) bool {
+func isSlow(c *detect.Connection, e flow.Exchange, rtt time.Duration) bool {
 	took := e.Took()
-	if !near {
-		took -= min(rtt, took)
-	}
 	switch {
-	case took <= slow || e.Took() <= roundTrip*rtt:
+	case took <= slow || took <= roundTrip*rtt:
 		return false
+	case c.Service == "" && c.Server().Talk().First.Frame < c.Client().Talk().First.Frame:
+		return false // it spoke first: who asks, and who answers?
 	case c.TLS != nil && (e.Question < smallTLS || e.Answer < smallTLS):
 		return false
 	case c.Client().Trouble().ZeroWindowFor > took/2:
@@ -159,6 +165,10 @@ func (r *responses) Join(o *responses) {
 func (r *responses) severity() finding.Severity {
 	n, of := r.slow+r.greetings, max(r.answers, r.of)
 	switch {
+	case r.service == "" && r.silent == n && n < 3:
+		return finding.Low // nobody knows whether there was anything to answer
+	case r.service == "" && r.greetings == 0 && 2*n >= of:
+		return finding.Medium // or it is a server that speaks when it has news
 	case n >= 5 && 2*n >= of:
 		return finding.High
 	case 10*n >= of, 50*n >= of && r.worst >= 5*time.Second:

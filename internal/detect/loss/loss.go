@@ -31,7 +31,7 @@ var Detector = &detect.Detector{
 		Means: "Data had to be sent again because it was lost, or arrived in another order than it was sent, or one side fell silent in the middle of a conversation. " +
 			"What is sent again although it had arrived, what a capture holds twice and keep-alives do not count; " +
 			"what tshark calls out of order counts as lost if it passed here before, or was sent later than what overtook it.",
-		Threshold: "of the data segments of one direction: low from 1 % (3 segments), medium from 2 % (5), high from 8 % (10); info from 3 segments or 5 %. " +
+		Threshold: "of the data segments of one direction: low from 0.5 % (2 segments), medium from 2 % (5), high from 8 % (10); info from 3 segments or 5 %. " +
 			"Reordering: the same. A segment sent again 3 times within 3 s or more that is never acknowledged, or at least once after a silence: high. " +
 			"ntopng asks for 5 and 10 %, Suricata for 10 in a flow; an ACK for data that is not in the capture means that the capture is incomplete, and no more is said of loss than that leaves",
 		Next: "Lost behind the capture point: look at the path to the receiver. Lost ahead of it: at the path from the sender. Check interface drops, the VM's bandwidth limit and the load of NVAs and firewalls on it, or capture on the other end at the same time.",
@@ -122,6 +122,18 @@ func (s *state) silent(c *detect.Connection, k detect.Pair) bool {
 	return false
 }
 
+// onePath is how many cases are told apart: what happens between more parties
+// happens on a path that they share.
+const onePath = 3
+
+func gather[V any, P detect.Joiner[V]](g *detect.Groups[detect.Pair, V]) []P {
+	cases := detect.Gather[V, P](g)
+	if len(cases) > onePath {
+		cases = []P{detect.Unite[V](cases)}
+	}
+	return cases
+}
+
 func (s *state) end(sum *detect.Summary) {
 	for _, g := range []*detect.Groups[detect.Pair, silence]{&s.mute, &s.forgotten} {
 		for k, m := range g.All {
@@ -137,18 +149,18 @@ func (s *state) end(sum *detect.Summary) {
 			return t.Connections > 0
 		})
 	}
-	for _, m := range detect.Gather(&s.forgotten) {
+	for _, m := range gather(&s.forgotten) {
 		s.pass.Report(m.Into(m.idleTimeout()))
 	}
-	for _, m := range detect.Gather(&s.mute) {
+	for _, m := range gather(&s.mute) {
 		s.pass.Report(m.Into(m.noAnswer()))
 	}
-	for _, l := range detect.Gather(&s.lost) {
+	for _, l := range gather(&s.lost) {
 		if f, ok := l.loss(sum); ok {
 			s.pass.Report(l.Into(f))
 		}
 	}
-	for _, l := range detect.Gather(&s.reordered) {
+	for _, l := range gather(&s.reordered) {
 		if f, ok := l.reordering(); ok {
 			s.pass.Report(l.Into(f))
 		}
@@ -164,7 +176,7 @@ func severity(n, of int) (finding.Severity, bool) {
 		return finding.High, true
 	case share >= 0.02 && n >= 5:
 		return finding.Medium, true
-	case share >= 0.01 && n >= 3:
+	case share >= 0.005 && n >= 2:
 		return finding.Low, true
 	}
 	return finding.Info, n >= 3 || share >= 0.05

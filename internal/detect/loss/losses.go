@@ -124,12 +124,15 @@ func (l *losses) loss(sum *detect.Summary) (finding.Finding, bool) {
 	return f, true
 }
 
+// few late segments are no disorder.
+const few = 3
+
 func (l *losses) reordering() (finding.Finding, bool) {
 	overtaken := func(m measure) int { return m.overtaken }
 	d := l.worse(overtaken)
 	m, of := l.measures[d], l.segments[d]
 	s, ok := severity(m.overtaken, of)
-	if !ok || m.overtaken < m.lost() {
+	if !ok || m.overtaken < few || m.overtaken < m.lost() {
 		return finding.Finding{}, false // where much is lost, some of it is taken for disorder
 	}
 	return finding.Finding{

@@ -6,7 +6,7 @@
 //	                           payload of the segments that do not get through), passed (the largest that did), shrunkTo (what the
 //	                           sender tried then; 0: nothing), seconds (without progress), retries, direction (client-to-server or
 //	                           server-to-client), recovered, connections and of
-//	icmp.fragmentation-needed  mtu (the smallest), messages, sender (whose packets are too large), router (who says so), protocol
+//	icmp.fragmentation-needed  mtu (the smallest), messages, episodes (bursts of them), sender (whose packets are too large), router (who says so), protocol
 package pathmtu
 
 import (
@@ -33,8 +33,8 @@ var Detector = &detect.Detector{
 		},
 		{
 			Kind:      "icmp.fragmentation-needed",
-			Means:     "A router says that packets are too large for the next link. One per destination is path MTU discovery at work: the sender learns the size and sends again.",
-			Threshold: "one message: info; low if it hit a TCP connection, which lost data by it; medium from 10 for the same parties, whose sender does not listen, and for an MTU below 576 bytes, which nothing real has",
+			Means:     "A router says that packets are too large for the next link. That is path MTU discovery at work: the sender learns the size and sends again. It should have to be told once.",
+			Threshold: "one message: info; low if the sender has to be told again (more than 0.5 s later), medium from the fourth time, as it does not listen, and for an MTU below 576 bytes, which nothing real has",
 			Next:      "Lower the MTU or the MSS on the sender's side, or on the tunnel, to what the message says, so that nobody has to find out at the cost of lost packets.",
 		},
 	},
@@ -42,10 +42,11 @@ var Detector = &detect.Detector{
 }
 
 const (
-	large   = 1200            // bytes of payload: what every path is expected to pass is less
-	without = 3 * time.Second // progress
-	ignored = 10              // messages
-	minimal = 576             // bytes that every IPv4 host must accept (RFC 791)
+	large   = 1200                   // bytes of payload: what every path is expected to pass is less
+	without = 3 * time.Second        // progress
+	ignored = 4                      // times that a sender was told
+	pause   = 500 * time.Millisecond // between two of them: more than a round trip
+	minimal = 576                    // bytes that every IPv4 host must accept (RFC 791)
 	maxKept = 4096
 )
 

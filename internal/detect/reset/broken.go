@@ -22,6 +22,7 @@ type broken struct {
 	idle          time.Duration // the longest silence
 	shortest      time.Duration
 	after         time.Duration // the longest time from the question to the end
+	lifeless      int           // of Count: only keep-alives went unanswered
 }
 
 func (b *broken) add(c *detect.Connection, proof []flow.Moment) {
@@ -50,6 +51,9 @@ func (b *broken) add(c *detect.Connection, proof []flow.Moment) {
 		}
 	}
 	b.after = max(b.after, end.Since(proof[0]))
+	if brk := c.Break(); brk.Reset.Seen() && c.Sides[brk.By].Talk().Last.Frame < brk.After.Frame {
+		b.lifeless++
+	}
 }
 
 // Join takes over another pair's connections.
@@ -57,6 +61,7 @@ func (b *broken) Join(o *broken) {
 	b.Merge(&o.Case)
 	b.total += o.total
 	b.resets += o.resets
+	b.lifeless += o.lifeless
 	b.foreign += o.foreign
 	if o.foreign > 0 {
 		b.ttl, b.usualTTL = o.ttl, o.usualTTL
@@ -83,6 +88,9 @@ func (b *broken) severity(h how) finding.Severity {
 	}
 	switch h {
 	case idleTimeout:
+		if b.lifeless == b.Count && b.foreign == 0 {
+			return finding.Low // nothing but the connection was lost
+		}
 		return max(s, finding.Medium)
 	case gaveUp:
 		return finding.Low
@@ -171,7 +179,11 @@ func (b *broken) words(f *finding.Finding, h how) {
 		if b.shortest < b.idle*9/10 {
 			f.Summary = fmt.Sprintf("%s had worked, were silent for %s to %s, and were reset when they went on.", of, detect.Span(b.shortest), detect.Span(b.idle))
 		}
-		f.Summary += " Something in between forgot it."
+		if b.lifeless == b.Count && b.foreign == 0 {
+			f.Summary += " Only keep-alives went unanswered: the other side, or something in between, had forgotten it already."
+		} else {
+			f.Summary += " Something in between forgot it."
+		}
 		f.NextStep = "Compare the silence with the idle timeouts of the load balancer, NAT gateway and firewalls on the way (Azure: 4 minutes unless set), and turn on TCP keep-alives below that, or keep the server from forgetting."
 	case gaveUp:
 		f.Culprit, f.Confidence = finding.Client, 0.7

@@ -25,7 +25,7 @@ var Detector = &detect.Detector{
 		Means: "A connection was broken off: the server, or something in between, reset or closed it before it answered, or after a silence; " +
 			"or the client gave it up.",
 		Threshold: "one connection; high if half of those between the same parties or more are broken, medium from 10 %, else low. " +
-			"An idle timeout is never below medium, a client that gives up never above low. " +
+			"An idle timeout is never below medium (low if only keep-alives went unanswered), a client that gives up never above low. " +
 			"A RST after a FIN in a conversation that had its answer, one after the client's last answer, and a client that hangs up without a word " +
 			"are normal ends; before the end of a TLS handshake it is tls.handshake-reset",
 		Next: "Look at the log of the side that broke off for this time: a crash, a limit, a full queue. A RST of another machine comes from a firewall, a proxy or a load balancer on the way.",
@@ -59,6 +59,8 @@ const (
 	// soon is within what time a server that closes an accepted connection
 	// has not waited for the client.
 	soon = time.Second
+	// hasty is a client that does not wait for an answer at all.
+	hasty = 10 * time.Millisecond
 	// patience is how long a client waits before it is the server that was
 	// slow: app.slow-response.
 	patience = 5 * time.Second
@@ -111,18 +113,42 @@ func judge(c *detect.Connection) (how, []flow.Moment) {
 	case rst.From == server && rst.Phase == flow.AfterSYNACK:
 		return atOnce, []flow.Moment{c.SYNACK, rst.Moment}
 	case rst.From == server && rst.Phase == flow.BeforeData:
-		if rst.Since(c.HandshakeACK) <= soon {
+		if d := rst.Since(c.HandshakeACK); d >= 0 && d <= soon {
 			return atOnce, []flow.Moment{c.HandshakeACK, rst.Moment}
 		}
-	case rst.From == server && open:
+	case rst.From == server && open && !farewell(c):
 		return unanswered, []flow.Moment{question, rst.Moment}
 	case rst.From == server && c.Outstanding(server) > 0 && c.Client().Talk().First.Seen():
 		return cut, []flow.Moment{c.Server().Talk().Last, rst.Moment}
-	case rst.From != server && open && rst.Since(question) < patience:
+	case rst.From != server && open && !farewell(c) && rst.Since(question) < patience && rst.Since(question) > max(c.RTT(), hasty):
 		return gaveUp, []flow.Moment{question, rst.Moment}
 	}
 	return ways, nil
 }
+
+// farewell reports whether the client's last words ask for no answer: the
+// goodbye of a protocol after which the server may hang up as it likes (LDAP's
+// unbind, MySQL's quit, PostgreSQL's terminate, the close of TLS).
+func farewell(c *detect.Connection) bool {
+	said, before := c.Client().Talk().Burst, c.Server().Talk().Answers
+	switch {
+	case before == 0 || c.Service == "http":
+		return false
+	case c.TLS != nil:
+		return said < smallTLS
+	case ldap[c.ServerAddr().Port()]:
+		return said <= maxUnbind
+	}
+	return said <= maxGoodbye
+}
+
+var ldap = map[uint16]bool{389: true, 3268: true}
+
+const (
+	smallTLS   = 48  // bytes: a close alert, or a frame that keeps HTTP/2 going
+	maxUnbind  = 160 // bytes, signed and sealed
+	maxGoodbye = 8   // bytes
+)
 
 // judgeClose looks at connections that ended with a FIN first.
 func judgeClose(c *detect.Connection) (how, []flow.Moment) {
@@ -142,7 +168,8 @@ func judgeClose(c *detect.Connection) (how, []flow.Moment) {
 	switch asked := client.Talk().First; {
 	case asked.Seen() && asked.Frame < server.FIN.Frame:
 		return closed, []flow.Moment{client.Talk().Last, server.FIN}
-	case !asked.Seen() && c.HandshakeACK.Seen() && server.FIN.Since(c.HandshakeACK) <= soon:
+	case !asked.Seen() && c.HandshakeACK.Frame > 0 && c.HandshakeACK.Frame < server.FIN.Frame &&
+		server.FIN.Since(c.HandshakeACK) >= 0 && server.FIN.Since(c.HandshakeACK) <= soon:
 		return atOnce, []flow.Moment{c.HandshakeACK, server.FIN}
 	}
 	return ways, nil

@@ -22,7 +22,7 @@ var Detector = &detect.Detector{
 	Reports: []detect.Reported{{
 		Kind:  "tcp.zero-window",
 		Means: "A receiver told the sender to stop (a window of 0): its application does not read what arrives. The network delivers; the receiving side is slow, busy or hung.",
-		Threshold: "windows of 0 for at least 0.2 s in total; low, medium from 1 s and 5 % of the connection's life, high from 3 s and 20 %, or if the window never opens again within 3 s. " +
+		Threshold: "windows of 0 for at least 0.2 s in total; low, medium from 1 s and 5 % of the connection's life or from 20 %, high from 3 s and 20 %, or if the window never opens again within 3 s. " +
 			"Shorter ones are flow control at work, and info",
 		Next: "On the side that closed its window, look at the process that owns the socket: CPU, garbage collection, a blocked disk or database, one thread that does everything. Larger buffers only delay it.",
 	}},
@@ -112,7 +112,7 @@ func (s *stalls) severity() finding.Severity {
 	switch {
 	case s.stuckFor >= 3*time.Second, s.worst >= 3*time.Second && s.worstShare >= 0.2:
 		return finding.High
-	case s.worst >= time.Second && s.worstShare >= 0.05:
+	case s.worst >= time.Second && s.worstShare >= 0.05, s.worst >= 200*time.Millisecond && s.worstShare >= 0.2:
 		return finding.Medium
 	case s.closed >= 200*time.Millisecond:
 		return finding.Low
