@@ -6,24 +6,36 @@ import (
 	"io"
 )
 
-// A Writer writes classic pcap, version 2.4, little-endian, with nanosecond
-// timestamps: what every tool reads.
+// A Writer writes classic pcap, version 2.4, little-endian: what every tool
+// reads.
 type Writer struct {
 	dst        io.Writer
 	snapLength int
+	unit       uint64 // of timestamps, in nanoseconds
 	buf        []byte
 }
 
-// NewWriter writes the file header and returns a writer of packets.
+// NewWriter writes the file header and returns a writer of packets with
+// nanosecond timestamps.
 // snapLength is the most bytes kept of a packet; zero or anything beyond
 // [MaxPacketLength] means that limit. The writer does not buffer: a process
 // that dies leaves whole packets, as far as dst got them.
 func NewWriter(dst io.Writer, link LinkType, snapLength int) (*Writer, error) {
+	return newWriter(dst, link, snapLength, magicNanoseconds, 1)
+}
+
+// NewMicrosecondWriter is [NewWriter] with microsecond timestamps: finer times
+// are cut.
+func NewMicrosecondWriter(dst io.Writer, link LinkType, snapLength int) (*Writer, error) {
+	return newWriter(dst, link, snapLength, magicMicroseconds, 1e3)
+}
+
+func newWriter(dst io.Writer, link LinkType, snapLength int, magic uint32, unit uint64) (*Writer, error) {
 	if snapLength <= 0 || snapLength > MaxPacketLength {
 		snapLength = MaxPacketLength
 	}
 	h := make([]byte, 0, classicHeaderLength)
-	h = binary.LittleEndian.AppendUint32(h, magicNanoseconds)
+	h = binary.LittleEndian.AppendUint32(h, magic)
 	h = binary.LittleEndian.AppendUint16(h, 2)
 	h = binary.LittleEndian.AppendUint16(h, 4)
 	h = binary.LittleEndian.AppendUint64(h, 0) // time zone and accuracy, never used
@@ -32,7 +44,7 @@ func NewWriter(dst io.Writer, link LinkType, snapLength int) (*Writer, error) {
 	if _, err := dst.Write(h); err != nil {
 		return nil, fmt.Errorf("write the capture header: %w", err)
 	}
-	return &Writer{dst: dst, snapLength: snapLength}, nil
+	return &Writer{dst: dst, snapLength: snapLength, unit: unit}, nil
 }
 
 // WritePacket writes one packet, cut to the snap length, in a single call of
@@ -46,7 +58,7 @@ func (w *Writer) WritePacket(t Timestamp, originalLength int, data []byte) error
 	data = data[:min(len(data), w.snapLength)]
 	b := w.buf[:0]
 	b = binary.LittleEndian.AppendUint32(b, uint32(seconds))
-	b = binary.LittleEndian.AppendUint32(b, uint32(nanoseconds))
+	b = binary.LittleEndian.AppendUint32(b, uint32(uint64(nanoseconds)/w.unit))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(data)))
 	b = binary.LittleEndian.AppendUint32(b, uint32(min(max(originalLength, len(data)), 1<<31-1)))
 	b = append(b, data...)
