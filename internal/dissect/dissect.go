@@ -87,9 +87,10 @@ type Dissector struct {
 	text *cleartext.Dissector
 	icmp icmpCounts
 
-	current Endpoints // of the connection that is being fed
-	hellos  int       // QUIC readers that wait
-	dropped int       // QUIC readers that were not made
+	current *flow.Conn     // the connection that is being fed
+	client  flow.Direction // of it
+	hellos  int            // QUIC readers that wait
+	dropped int            // QUIC readers that were not made
 	free    []*conn
 }
 
@@ -106,10 +107,10 @@ func New(table *flow.Table, events Events) *Dissector {
 	d.dns.Budget, d.tls.Budget = &d.budget, &d.budget
 	d.dns.Transaction, d.dns.Lookup = events.Transaction, events.Lookup
 	if events.Exchange != nil {
-		d.http.Exchange = func(e *http.Exchange) { events.Exchange(d.current, e) }
+		d.http.Exchange = func(e *http.Exchange) { events.Exchange(d.endpoints(), e) }
 	}
 	if events.Login != nil {
-		d.text.Login = func(l cleartext.Login) { events.Login(d.current, l) }
+		d.text.Login = func(l cleartext.Login) { events.Login(d.endpoints(), l) }
 	}
 	return d
 }

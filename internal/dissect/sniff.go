@@ -18,10 +18,11 @@ func (d *Dissector) sniff(c *conn, chunk *stream.Chunk) {
 	b := chunk.Data
 	first := c.looked == 0
 	c.looked++
-	cp, sp := c.endpoints.ports()
+	who := d.endpoints()
+	cp, sp := who.Client.Port(), who.Server.Port()
 	if first && !c.tunnel {
 		if cp == domain || sp == domain || cp == mdns || sp == mdns {
-			c.reader, c.service = d.dns.NewStream(c.endpoints.Client, c.endpoints.Server), "dns"
+			c.reader, c.service = d.dns.NewStream(who.Client, who.Server), "dns"
 			return
 		}
 		if d.byPort(c, cp, sp) {

@@ -23,9 +23,8 @@ type reader interface {
 
 // conn is what a connection carries in Attached.
 type conn struct {
-	endpoints Endpoints
-	client    flow.Direction
-	reader    reader // nil while it is not known what is spoken
+	client flow.Direction
+	reader reader // nil while it is not known what is spoken
 
 	tls  *tls.Reader
 	http *http.Reader
@@ -75,7 +74,7 @@ func (d *Dissector) tcp(p *packet.Packet, seg *flow.Segment) {
 		side = stream.Server
 	}
 	if !c.over {
-		d.current = c.endpoints
+		d.current, d.client = seg.Conn, c.client
 		d.segment(c, side, p, seg)
 	}
 	if p.Flags&(packet.FIN|packet.RST) != 0 && c.reader != nil {
@@ -93,7 +92,7 @@ func (d *Dissector) open(fc *flow.Conn) *conn {
 	} else {
 		c = new(conn)
 	}
-	*c = conn{client: fc.ClientSide, endpoints: Endpoints{Client: fc.ClientAddr(), Server: fc.ServerAddr()}}
+	*c = conn{client: fc.ClientSide}
 	fc.Attached = c
 	return c
 }
@@ -234,7 +233,7 @@ func (d *Dissector) tellHandshake(c *conn, fc *flow.Conn) {
 func (d *Dissector) basicLogins(c *conn, chunk *stream.Chunk) {
 	for ; c.logins < c.http.Logins(); c.logins++ {
 		if d.events.Login != nil {
-			d.events.Login(d.current, cleartext.Login{Kind: cleartext.HTTPBasic, From: chunk.From, Time: chunk.Time, Frame: chunk.Frame, Secret: true})
+			d.events.Login(d.endpoints(), cleartext.Login{Kind: cleartext.HTTPBasic, From: chunk.From, Time: chunk.Time, Frame: chunk.Frame, Secret: true})
 		}
 	}
 }
@@ -244,12 +243,12 @@ func (d *Dissector) stop(c *conn, fc *flow.Conn) {
 	c.over = true
 	d.table.Stop(fc, 0)
 	d.table.Stop(fc, 1)
-	d.release(c)
+	d.release(c, fc)
 }
 
-func (d *Dissector) release(c *conn) {
+func (d *Dissector) release(c *conn, fc *flow.Conn) {
 	if c.http != nil {
-		d.current = c.endpoints
+		d.current, d.client = fc, c.client
 		c.http.End()
 	}
 	if c.reader != nil {
@@ -268,7 +267,7 @@ func (d *Dissector) End(fc *flow.Conn) *tls.Session {
 		return nil
 	}
 	if !c.over {
-		d.release(c)
+		d.release(c, fc)
 	}
 	var s *tls.Session
 	if c.tls != nil && c.tls.Session().Any() {
@@ -282,5 +281,7 @@ func (d *Dissector) End(fc *flow.Conn) *tls.Session {
 	return s
 }
 
-// ports returns the ports of both sides.
-func (e *Endpoints) ports() (client, server uint16) { return e.Client.Port(), e.Server.Port() }
+// endpoints names the connection that is being fed.
+func (d *Dissector) endpoints() Endpoints {
+	return Endpoints{Client: d.current.Endpoint(d.client), Server: d.current.Endpoint(d.client.Other())}
+}

@@ -21,7 +21,7 @@ func (t *Table) asked(e *entry, frame int64, m *message) {
 		return
 	}
 	l := t.lookupFor(client.Addr(), m.name, m.typ, e.first)
-	e.name = l.Name
+	e.open.name = l.Name
 	l.Transactions++
 	e.try = int32(l.Transactions - 1)
 	e.lookup, e.generation = l, l.generation
@@ -68,7 +68,7 @@ func (t *Table) unanswered(e *entry, undecided bool) {
 		} else {
 			r.Unanswered++
 			if len(r.Frames) < MaxFrames {
-				r.Frames = append(r.Frames, e.frames[0])
+				r.Frames = append(r.Frames, e.open.frames[0])
 			}
 		}
 	}

@@ -14,7 +14,7 @@ const retransmission = 5 * time.Second
 
 // Limits bound a Table. Zero values take the default.
 type Limits struct {
-	Transactions int // kept at a time, 65,536: about 300 bytes each
+	Transactions int // kept at a time, 65,536: about 200 bytes each, 100 once answered
 	Lookups      int // open at a time, 8,192: about 1 KB each
 	Resolvers    int // 256; queries to others are counted, but not by server
 }
@@ -50,6 +50,7 @@ type Table struct {
 	index    map[key]int32
 	entries  []*[block]entry // blocks, so that growing copies nothing
 	used     int             // of entries
+	spare    []*pending      // to be used again
 	oldest   int             // once entries is full: the one to go next
 	lookups  lookups
 	resolver map[netip.Addr]*resolver
@@ -98,15 +99,22 @@ type entry struct {
 
 	asked       uint32 // queries of the transaction; 0: only responses were seen
 	answered    bool
-	frameN      uint8
-	typ         Type
-	name        string
-	first, last pcap.Timestamp
-	frames      [MaxFrames]int64
+	first       pcap.Timestamp
 	unreachable int64
 	lookup      *lookup
 	generation  uint32 // of lookup, which is reused
 	try         int32
+
+	open *pending // until there is an answer
+}
+
+// pending is what is needed of a transaction as long as it is not answered.
+type pending struct {
+	name   string
+	typ    Type
+	frameN uint8
+	last   pcap.Timestamp
+	frames [MaxFrames]int64
 }
 
 // Message takes one DNS message that was sent over port 53. whole says that
@@ -136,13 +144,14 @@ func (t *Table) query(k key, at pcap.Timestamp, frame int64, m *message) {
 	e.queries++
 	if e.asked > 0 && !e.answered && at.Sub(e.first) < retransmission {
 		e.asked++
-		e.last = at
 		if m.whole {
 			t.counts.retransmittedQueries++
 		}
-		if e.frameN < MaxFrames {
-			e.frames[e.frameN] = frame
-			e.frameN++
+		q := e.open
+		q.last = at
+		if q.frameN < MaxFrames {
+			q.frames[q.frameN] = frame
+			q.frameN++
 		}
 		t.retried(e, at)
 		return
@@ -150,8 +159,10 @@ func (t *Table) query(k key, at pcap.Timestamp, frame int64, m *message) {
 	if e.asked > 0 && !e.answered {
 		t.unanswered(e, false)
 	}
-	*e = entry{key: k, queries: e.queries, responses: e.responses, asked: 1, typ: m.typ, first: at, last: at, frameN: 1}
-	e.frames[0] = frame
+	t.close(e)
+	*e = entry{key: k, queries: e.queries, responses: e.responses, asked: 1, first: at, open: t.pending()}
+	*e.open = pending{typ: m.typ, last: at, frameN: 1}
+	e.open.frames[0] = frame
 	t.asked(e, frame, m)
 }
 
@@ -172,6 +183,30 @@ func (t *Table) response(k key, at pcap.Timestamp, frame int64, m *message) {
 			t.counts.latency(latency)
 		}
 		t.answered(e, at, frame, m)
+		t.close(e)
+	}
+}
+
+// pending returns one to be filled in.
+func (t *Table) pending() *pending {
+	if len(t.spare) == 0 {
+		more := new([block]pending)
+		for i := range more {
+			t.spare = append(t.spare, &more[i])
+		}
+	}
+	last := len(t.spare) - 1
+	q := t.spare[last]
+	t.spare = t.spare[:last]
+	return q
+}
+
+// close takes what is pending of e back, if it is open.
+func (t *Table) close(e *entry) {
+	if e.open != nil {
+		*e.open = pending{}
+		t.spare = append(t.spare, e.open)
+		e.open = nil
 	}
 }
 
@@ -198,6 +233,7 @@ func (t *Table) entry(k key) *entry {
 	t.settle(e, false)
 	t.dropped.Transactions++
 	delete(t.index, e.key)
+	t.close(e)
 	*e = entry{key: k}
 	t.index[k] = int32(t.oldest)
 	t.oldest = (t.oldest + 1) % t.used
@@ -261,10 +297,10 @@ func (t *Table) emit(e *entry, fill func(*Transaction)) {
 	if t.Transaction == nil {
 		return
 	}
-	x := &t.emitted
+	x, q := &t.emitted, e.open
 	*x = Transaction{
-		TCP: e.key.tcp, ID: e.key.id, Name: e.name, Type: e.typ,
-		First: e.first, Last: e.last, Queries: int(e.asked), QueryFrames: e.frames[:e.frameN],
+		TCP: e.key.tcp, ID: e.key.id, Name: q.name, Type: q.typ,
+		First: e.first, Last: q.last, Queries: int(e.asked), QueryFrames: q.frames[:q.frameN],
 		Unreachable: e.unreachable,
 	}
 	x.Client, x.Server = e.key.endpoints()
