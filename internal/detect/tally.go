@@ -102,6 +102,12 @@ func (g *Groups[K, V]) At(key K) *V {
 	return v
 }
 
+// Find returns the value of key if there is one.
+func (g *Groups[K, V]) Find(key K) (*V, bool) {
+	v, ok := g.values[key]
+	return v, ok
+}
+
 // All yields the keys and values in the order of their first appearance.
 func (g *Groups[K, V]) All(yield func(K, *V) bool) {
 	for _, k := range g.keys {

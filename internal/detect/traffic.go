@@ -2,17 +2,19 @@ package detect
 
 import (
 	"github.com/pcapwarden/pcapwarden/internal/flow"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
 // Traffic is what a pair did over TCP, with or without trouble: what the
 // trouble is a share of.
 type Traffic struct {
-	Connections int    // all
-	Answered    int    // those that were not refused, and of which both sides were captured
-	Segments    [2]int // with payload, as they crossed the wire: from the client, from the server
+	Connections int            // all
+	First, Last pcap.Timestamp // when the first and the last of them began
+	Answered    int            // those that were not refused, and of which both sides were captured
+	Segments    [2]int         // with payload, as they crossed the wire: from the client, from the server
 }
 
-// maxTraffic bounds the pairs whose traffic is counted, to about 8 MB.
+// maxTraffic bounds the pairs whose traffic is counted, to about 10 MB.
 const maxTraffic = 1 << 16
 
 // Traffic returns what the pair did so far, all of it in End. It is zero for
@@ -25,6 +27,10 @@ func (r *Run) measure(c *Connection) {
 	if !known && len(r.traffic) >= maxTraffic {
 		return
 	}
+	if at := c.First.Time; t.Connections == 0 || at < t.First {
+		t.First = at
+	}
+	t.Last = max(t.Last, c.First.Time)
 	t.Connections++
 	if !c.OneWay() && c.RST().Phase != flow.AfterSYN {
 		t.Answered++

@@ -95,7 +95,10 @@ func (t *Table) repeat(c *Conn, w *work, p *packet.Packet, from Direction, at Mo
 			tr.Needless++
 		}
 		if was := w.resent(p.Seq, end); was > uint32(p.SegmentLength) {
-			tr.Shrunk++
+			if tr.Shrunk++; tr.Shrunk == 1 {
+				tr.FirstShrunk = at
+			}
+			tr.LastShrunk = at
 			if was > tr.ShrunkFrom {
 				tr.ShrunkFrom, tr.ShrunkTo = was, uint32(p.SegmentLength)
 			}

@@ -67,9 +67,10 @@ type Trouble struct {
 	// Shrunk counts the Resent ones that were sent again with less than at
 	// first, as a sender does that has learned of a smaller path MTU;
 	// ShrunkFrom is the largest of their first sizes, ShrunkTo what was
-	// sent instead. The first and the last are among First to Last.
-	Shrunk               uint32
-	ShrunkFrom, ShrunkTo uint32
+	// sent instead.
+	Shrunk                  uint32
+	ShrunkFrom, ShrunkTo    uint32
+	FirstShrunk, LastShrunk Moment
 	// Duplicated data segments repeat one of the last few with the same IP
 	// identification, sequence number and length within 20 ms, or without
 	// one within 1 ms and half a round trip: the same packet captured twice

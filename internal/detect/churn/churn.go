@@ -49,6 +49,7 @@ const (
 	shortLife = time.Second
 	small     = 10_000 // bytes
 
+	watched    = rate / 2 // connections of a pair, from which on it is looked at
 	sampled    = 512
 	maxPending = 8192
 )
@@ -58,8 +59,8 @@ type used struct {
 	detect.Case // all of them
 	lives       []time.Duration
 	bytes       []uint64
-	established int
-	failed      int
+	looked      int // of them: the later ones
+	failed      int // of those that were looked at
 	reuse       reuse
 }
 
@@ -68,7 +69,7 @@ func (u *used) Join(o *used) {
 	u.Merge(&o.Case)
 	u.lives = append(u.lives, o.lives...)
 	u.bytes = append(u.bytes, o.bytes...)
-	u.established += o.established
+	u.looked += o.looked
 	u.failed += o.failed
 	u.reuse.Join(&o.reuse)
 }
@@ -116,19 +117,10 @@ func (s *state) connection(c *detect.Connection) {
 	if c.Reason == flow.PortsReused && c.Server().Packets > 0 && len(s.pending) < maxPending {
 		s.pending[at] = c.Last.Time
 	}
-	u := s.pairs.At(k)
-	if u == nil {
-		return
-	}
-	u.Note(c, c.FirstSYN.Time, c.FirstSYN.Frame)
 	failed := !c.Established() && !c.Unseen(c.ClientSide.Other())
-	if failed {
-		u.failed++
-	} else {
-		u.established++
-		if len(u.lives) < sampled {
-			u.lives = append(u.lives, c.Last.Since(c.First))
-			u.bytes = append(u.bytes, c.Sides[0].Bytes+c.Sides[1].Bytes)
+	if t := s.pass.Traffic(k); t.Connections >= watched {
+		if u := s.pairs.At(k); u != nil {
+			u.add(c, t, failed)
 		}
 	}
 	wait := c.FirstSYN.Time.Sub(before)
@@ -146,13 +138,30 @@ func (s *state) connection(c *detect.Connection) {
 	}
 }
 
+func (u *used) add(c *detect.Connection, t detect.Traffic, failed bool) {
+	u.Note(c, c.FirstSYN.Time, c.FirstSYN.Frame)
+	u.Count, u.First = t.Connections, t.First // of all of them
+	u.looked++
+	if failed {
+		u.failed++
+		return
+	}
+	if len(u.lives) < sampled {
+		u.lives = append(u.lives, c.Last.Since(c.First))
+		u.bytes = append(u.bytes, c.Sides[0].Bytes+c.Sides[1].Bytes)
+	}
+}
+
 func (s *state) end(*detect.Summary) {
 	for k, r := range s.reused.All {
-		if u := s.pairs.At(k); u != nil {
-			r.of, u.reuse = u.Count, *r
-		}
+		r.of = max(r.Count, s.pass.Traffic(k).Connections)
 	}
-	s.pairs.Keep(func(_ detect.Pair, u *used) bool { return u.churns() })
+	s.pairs.Keep(func(k detect.Pair, u *used) bool {
+		if r, found := s.reused.Find(k); found {
+			u.reuse = *r
+		}
+		return u.churns()
+	})
 	for _, u := range detect.Gather(&s.pairs) {
 		s.pass.Report(u.Into(u.finding()))
 	}
@@ -167,7 +176,7 @@ func (u *used) perMinute() float64 {
 }
 
 func (u *used) churns() bool {
-	return u.perMinute() >= rate && 2*u.established >= u.Count && median(u.lives) < shortLife && median(u.bytes) < small
+	return u.perMinute() >= rate && 2*u.failed <= u.looked && median(u.lives) < shortLife && median(u.bytes) < small
 }
 
 func (u *used) finding() finding.Finding {

@@ -17,11 +17,15 @@ type clients struct {
 	near        bool
 }
 
-func (g *clients) add(c *detect.Connection) {
-	g.of++
+// firstRequest keeps one that came late.
+func (s *state) firstRequest(k detect.Pair, c *detect.Connection) {
 	l, rtt, client := c.Latency(), c.RTT(), c.Client()
 	if l.ClientThink <= slow || l.ClientThink <= roundTrip*rtt || client.Trouble().Late > 0 {
 		return // also if the first request was lost before it got here
+	}
+	g := s.clients.At(k)
+	if g == nil {
+		return
 	}
 	first := client.Talk().First
 	g.Note(c, c.HandshakeACK.Time, c.HandshakeACK.Frame, first.Frame)

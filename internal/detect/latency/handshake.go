@@ -2,7 +2,6 @@ package latency
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -10,15 +9,17 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 )
 
-// maxSample bounds how many handshakes of a pair the median is made of, and
-// how many may turn out slow.
-const maxSample = 256
+const (
+	// maxLong bounds how many handshakes of a pair may turn out slow.
+	maxLong = 256
+	// enough is how many handshakes make a median to measure an outlier by.
+	enough = 5
+)
 
 // handshakes are those of the same parties.
 type handshakes struct {
-	detect.Case     // the slow ones
-	of          int // all
-	sample      []time.Duration
+	detect.Case             // the slow ones
+	of          int         // all
 	long        []handshake // slow by itself, or maybe as an outlier
 	median      time.Duration
 	worst       handshake
@@ -35,15 +36,15 @@ type handshake struct {
 	path    bool          // that took as long
 }
 
-// add keeps a handshake, and reports whether it and the first request were
-// slow because of the path.
-func (h *handshakes) add(c *detect.Connection) bool {
-	h.of++
+// handshake keeps one that may be slow, and reports whether it and the first
+// request were slow because of the path.
+func (s *state) handshake(k detect.Pair, c *detect.Connection) bool {
 	l := c.Latency()
-	if len(h.sample) < maxSample {
-		h.sample = append(h.sample, l.Handshake)
+	if l.Handshake < least {
+		return false
 	}
-	if l.Handshake < least || len(h.long) >= maxSample {
+	h := s.handshakes.At(k)
+	if h == nil || len(h.long) >= maxLong {
 		return false
 	}
 	n := handshake{took: l.Handshake, parts: l, later: c.Client().AckRTT().Min}
@@ -60,15 +61,11 @@ func (h *handshakes) add(c *detect.Connection) bool {
 }
 
 // judge counts the slow ones, and reports whether there are any.
-func (h *handshakes) judge() bool {
-	if len(h.sample) == 0 {
-		return false
-	}
-	slices.Sort(h.sample)
-	h.median = h.sample[(len(h.sample)-1)/2]
+func (h *handshakes) judge(p *pace) bool {
+	h.median = p.typical()
 	for i := range h.long {
 		n := &h.long[i]
-		if n.took <= slow && !n.path && !(len(h.sample) >= 5 && n.took > outlier*h.median) {
+		if n.took <= slow && !n.path && !(p.handshakes >= enough && n.took > outlier*h.median) {
 			continue
 		}
 		h.Merge(&n.conn)
@@ -80,7 +77,8 @@ func (h *handshakes) judge() bool {
 			h.worst = *n
 		}
 	}
-	h.sample, h.long = nil, nil
+	h.long = nil
+	h.of = max(h.Count, int(p.handshakes))
 	return h.Count > 0
 }
 

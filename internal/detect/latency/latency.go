@@ -5,7 +5,7 @@
 //
 //	tcp.slow-handshake  seconds (the longest, first SYN to ACK), synRetries, serverPart and clientPart (seconds of the
 //	                    longest: SYN to SYN-ACK, SYN-ACK to ACK), medianSeconds (of the same parties), rttSeconds
-//	app.slow-response   seconds (the longest, without the round trip), rttSeconds, acknowledgedAfter (seconds until the
+//	app.slow-response   seconds (the longest, as captured), thinkSeconds (of it, without the round trip), rttSeconds, acknowledgedAfter (seconds until the
 //	                    server had acknowledged the request), answers, slow, unanswered, phase (request or greeting), percent
 //	app.slow-client     seconds (the longest, handshake to first request), rttSeconds
 //
@@ -14,7 +14,9 @@
 package latency
 
 import (
+	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -76,18 +78,43 @@ type state struct {
 	responses  detect.Groups[detect.Pair, responses]
 	clients    detect.Groups[detect.Pair, clients]
 	waiting    []question
+	pairs      map[detect.Pair]pace
+}
+
+// pace is what is known of all connections of a pair, slow or not.
+type pace struct {
+	handshakes uint32
+	spoke      uint32    // connections on which the client said something
+	answering  uint32    // connections with answers
+	answers    uint32    // on these
+	sample     [8]uint32 // of the handshakes, in microseconds
+}
+
+// maxPairs bounds the pairs that are timed, to about 8 MB.
+const maxPairs = 1 << 16
+
+// typical is the median of the first handshakes.
+func (p *pace) typical() time.Duration {
+	n := min(int(p.handshakes), len(p.sample))
+	if n == 0 {
+		return 0
+	}
+	s := p.sample // a copy
+	slices.Sort(s[:n])
+	return time.Duration(s[(n-1)/2]) * time.Microsecond
 }
 
 // question is one that had no answer when the capture ended.
 type question struct {
 	client, server netip.AddrPort
-	asked, acked   flow.Moment
+	service        string
+	asked, last    flow.Moment
 }
 
 const maxWaiting = 16384
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p}
+	s := &state{pass: p, pairs: map[detect.Pair]pace{}}
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 
@@ -96,18 +123,36 @@ func (s *state) connection(c *detect.Connection) {
 	if k.Platform() || c.OneWay() {
 		return
 	}
+	s.pace(k, c)
 	far := false
 	if c.Established() {
-		if h := s.handshakes.At(k); h != nil {
-			far = h.add(c)
+		far = s.handshake(k, c)
+		s.firstRequest(k, c)
+	}
+	if !interactive[c.ServerAddr().Port()] && !handshaking(c) {
+		s.respond(k, c, far)
+	}
+}
+
+func (s *state) pace(k detect.Pair, c *detect.Connection) {
+	p, known := s.pairs[k]
+	if !known && len(s.pairs) >= maxPairs {
+		return
+	}
+	if c.Established() {
+		if p.handshakes < uint32(len(p.sample)) {
+			p.sample[p.handshakes] = uint32(min(max(c.Latency().Handshake/time.Microsecond, 0), math.MaxUint32))
+		}
+		p.handshakes++
+		if c.Client().Talk().First.Seen() {
+			p.spoke++
 		}
 	}
-	if r := s.responses.At(k); r != nil && !interactive[c.ServerAddr().Port()] {
-		s.respond(r, c, far)
+	if n := c.Server().Talk().Answers; n > 0 {
+		p.answering++
+		p.answers += n
 	}
-	if g := s.clients.At(k); g != nil && c.Established() && c.Client().Talk().First.Seen() {
-		g.add(c)
-	}
+	s.pairs[k] = p
 }
 
 // handshaking reports whether TLS has not got to requests.
@@ -118,13 +163,24 @@ func handshaking(c *detect.Connection) bool {
 func (s *state) end(sum *detect.Summary) {
 	for _, q := range s.waiting {
 		k := detect.Pair{Client: q.client.Addr(), Server: q.server}
-		if r := s.responses.At(k); r != nil && sum.Last.Sub(q.asked.Time) >= forever {
-			r.unanswered(q.client, q.server, q.asked, q.acked, sum.Last.Sub(q.asked.Time))
+		if sum.Last.Sub(q.asked.Time) < forever {
+			continue
+		}
+		if r := s.responses.At(k); r != nil {
+			r.unanswered(&q, sum.Last.Sub(q.asked.Time))
 		}
 	}
-	s.handshakes.Keep(func(_ detect.Pair, h *handshakes) bool { return h.judge() })
-	s.responses.Keep(func(_ detect.Pair, r *responses) bool { return r.Count > 0 })
-	s.clients.Keep(func(_ detect.Pair, g *clients) bool { return g.Count > 0 })
+	s.handshakes.Keep(func(k detect.Pair, h *handshakes) bool {
+		p := s.pairs[k]
+		return h.judge(&p)
+	})
+	for k, r := range s.responses.All {
+		r.of = max(r.Count, int(s.pairs[k].answering))
+		r.answers = max(r.slow, r.silent+int(s.pairs[k].answers))
+	}
+	for k, g := range s.clients.All {
+		g.of = max(g.Count, int(s.pairs[k].spoke))
+	}
 	for _, h := range detect.Gather(&s.handshakes) {
 		s.pass.Report(h.Into(s.slowHandshake(h)))
 	}

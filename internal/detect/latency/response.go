@@ -2,7 +2,6 @@ package latency
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -20,36 +19,17 @@ type responses struct {
 	greetings   int    // slow words of welcome
 	byNetwork   int    // connections where the acknowledgement was late as well
 	service     string // "" if unknown or mixed
-	known       bool   // service was set
 	near        bool
-	worst       time.Duration // without the round trip
+	worst       time.Duration // with the round trip
 	acked       time.Duration // of the worst
 	rtt         time.Duration
 }
 
-// respond measures the answers on a connection.
-//
-// farAway says that the path's share has been told of already.
-func (s *state) respond(r *responses, c *detect.Connection, farAway bool) {
-	talk := c.Server().Talk()
-	if handshaking(c) {
-		return
-	}
-	if !r.known {
-		r.service, r.known = c.Service, true
-	} else if r.service != c.Service {
-		r.service = ""
-	}
-	if talk.Answers > 0 {
-		r.of++
-		r.answers += int(talk.Answers)
-	}
-	rtt, l := c.RTT(), c.Latency()
+// respond looks for slow answers on a connection. farAway says that the
+// path's share has been told of already.
+func (s *state) respond(k detect.Pair, c *detect.Connection, farAway bool) {
+	talk, rtt, l := c.Server().Talk(), c.RTT(), c.Latency()
 	if e := talk.MaxAnswer; talk.Answers > 0 && isSlow(c, e, rtt) {
-		think := e.Took()
-		if !l.NearServer {
-			think -= min(rtt, think)
-		}
 		acked := e.Acked.Since(e.Asked)
 		if e.Acked.Frame == e.Answered.Frame {
 			acked = 0 // with the answer: that says nothing of its own
@@ -58,21 +38,27 @@ func (s *state) respond(r *responses, c *detect.Connection, farAway bool) {
 		if late && farAway {
 			return
 		}
+		r := s.responses.At(k)
+		if r == nil {
+			return
+		}
 		r.count(c, e.Asked, e.Acked, e.Answered)
 		r.slow += max(int(talk.Slow), 1)
 		if late && acked > roundTrip*rtt {
 			r.byNetwork++
 		}
-		r.keep(think, acked, rtt, l.NearServer)
+		r.keep(e.Took(), acked, rtt, l.NearServer)
 		return
 	}
-	if g := l.ServerGreeting; g > slow && g > roundTrip*rtt && talk.First.Frame != 0 && c.Established() {
-		r.count(c, c.HandshakeACK, flow.Moment{}, talk.First)
-		r.greetings++
-		r.keep(g, 0, rtt, l.NearServer)
+	if g := l.ServerGreeting; g > slow && g > roundTrip*rtt && c.Established() {
+		if r := s.responses.At(k); r != nil {
+			r.count(c, c.HandshakeACK, flow.Moment{}, talk.First)
+			r.greetings++
+			r.keep(g, 0, rtt, l.NearServer)
+		}
 		return
 	}
-	s.open(r, c)
+	s.open(k, c)
 }
 
 // isSlow reports whether an answer is one, and slow.
@@ -92,7 +78,7 @@ func isSlow(c *detect.Connection, e flow.Exchange, rtt time.Duration) bool {
 }
 
 // open looks at a question without an answer.
-func (s *state) open(r *responses, c *detect.Connection) {
+func (s *state) open(k detect.Pair, c *detect.Connection) {
 	asked, open := c.Unanswered()
 	client, server := c.Client(), c.Server()
 	spoke := server.Talk().First.Seen()
@@ -116,9 +102,11 @@ func (s *state) open(r *responses, c *detect.Connection) {
 	}
 	switch {
 	case end.Seen() && end.Since(asked) >= gaveUp:
-		r.unanswered(c.ClientAddr(), c.ServerAddr(), asked, end, end.Since(asked))
+		if r := s.responses.At(k); r != nil {
+			r.unanswered(&question{c.ClientAddr(), c.ServerAddr(), c.Service, asked, end}, end.Since(asked))
+		}
 	case !end.Seen() && c.Reason == flow.CaptureEnded && len(s.waiting) < maxWaiting:
-		s.waiting = append(s.waiting, question{c.ClientAddr(), c.ServerAddr(), asked, c.Last})
+		s.waiting = append(s.waiting, question{c.ClientAddr(), c.ServerAddr(), c.Service, asked, c.Last})
 	}
 }
 
@@ -127,18 +115,27 @@ func (r *responses) count(c *detect.Connection, proof ...flow.Moment) {
 	for _, m := range proof {
 		frames = append(frames, m.Frame)
 	}
+	r.spoken(c.Service)
 	r.Note(c, proof[0].Time, frames...)
 	r.Last = max(r.Last, proof[len(proof)-1].Time)
 }
 
-func (r *responses) unanswered(client, server netip.AddrPort, asked, last flow.Moment, waited time.Duration) {
-	r.NoteBetween(client, server, asked.Time, asked.Frame, last.Frame)
-	r.Last = max(r.Last, last.Time)
+func (r *responses) unanswered(q *question, waited time.Duration) {
+	r.spoken(q.service)
+	r.NoteBetween(q.client, q.server, q.asked.Time, q.asked.Frame, q.last.Frame)
+	r.Last = max(r.Last, q.last.Time)
 	r.silent++
-	r.of++
-	r.answers++ // one is due
 	r.slow++
 	r.keep(waited, 0, 0, false)
+}
+
+// spoken keeps the service that all of the connections have in common.
+func (r *responses) spoken(service string) {
+	if r.Count == 0 {
+		r.service = service
+	} else if r.service != service {
+		r.service = ""
+	}
 }
 
 func (r *responses) keep(think, acked, rtt time.Duration, near bool) {
@@ -162,6 +159,14 @@ func (r *responses) Join(o *responses) {
 	r.keep(o.worst, o.acked, o.rtt, o.near)
 }
 
+// think is the server's share of the worst answer.
+func (r *responses) think() time.Duration {
+	if r.near {
+		return r.worst
+	}
+	return r.worst - min(r.rtt, r.worst)
+}
+
 func (r *responses) severity() finding.Severity {
 	n, of := r.slow+r.greetings, max(r.answers, r.of)
 	switch {
@@ -183,7 +188,7 @@ func (r *responses) finding() finding.Finding {
 	f := finding.Finding{
 		Kind: "app.slow-response", Severity: r.severity(), Confidence: 0.85, Culprit: finding.Server, Flow: r.Flow(),
 		Detail: map[string]any{
-			"seconds": detect.Seconds(r.worst), "rttSeconds": detect.Seconds(r.rtt), "acknowledgedAfter": detect.Seconds(r.acked),
+			"seconds": detect.Seconds(r.worst), "thinkSeconds": detect.Seconds(r.think()), "rttSeconds": detect.Seconds(r.rtt), "acknowledgedAfter": detect.Seconds(r.acked),
 			"answers": r.answers, "slow": r.slow, "unanswered": r.silent, "percent": detect.Percent(r.slow, r.answers), "phase": "request",
 			"connections": r.Count, "of": r.of, "nearServer": r.near,
 		},
@@ -199,21 +204,28 @@ func (r *responses) finding() finding.Finding {
 		f.Summary = fmt.Sprintf("On %d of %s from %s the server took up to %s to say its first word, since %s; a name lookup of the client is the usual reason.",
 			r.greetings, detect.Count(max(r.of, r.Count), "connection"), r.Parties(), detect.Span(r.worst), detect.Clock(r.First))
 	default:
-		f.Summary = fmt.Sprintf("%d of %s to %s were slow, %s at most, since %s.",
-			r.slow, detect.Count(r.answers, "answer"), clientOf(r), detect.Span(r.worst), detect.Clock(r.First))
+		f.Summary = fmt.Sprintf("%d of %s to %s %s slow, %s at most, since %s.",
+			r.slow, detect.Count(r.answers, "answer"), clientOf(r), r.were(), detect.Span(r.worst), detect.Clock(r.First))
 		if r.rtt > 0 {
 			f.Summary += fmt.Sprintf(" The network's round trip is %s: the time is spent in the server.", detect.Span(r.rtt))
 		}
 	}
 	if 2*r.byNetwork > r.Count {
 		f.Culprit, f.Confidence = finding.Network, 0.7
-		f.Summary = fmt.Sprintf("%d of %s to %s were slow, %s at most, since %s. Even the acknowledgement of the request took %s: the path is slow, or the server's machine stood still.",
-			r.slow, detect.Count(r.answers, "answer"), clientOf(r), detect.Span(r.worst), detect.Clock(r.First), detect.Span(r.acked))
+		f.Summary = fmt.Sprintf("%d of %s to %s %s slow, %s at most, since %s. Even the acknowledgement of the request took %s: the path is slow, or the server's machine stood still.",
+			r.slow, detect.Count(r.answers, "answer"), clientOf(r), r.were(), detect.Span(r.worst), detect.Clock(r.First), detect.Span(r.acked))
 	}
 	if r.service == "" && r.Count > 0 && r.silent == 0 && r.greetings == 0 {
 		f.Confidence = min(f.Confidence, 0.6) // it may be a server that speaks when it has news
 	}
 	return f
+}
+
+func (r *responses) were() string {
+	if r.slow == 1 {
+		return "was"
+	}
+	return "were"
 }
 
 // clientOf names the parties from the server's side.

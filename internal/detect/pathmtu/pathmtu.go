@@ -89,7 +89,7 @@ func Suspect(c *detect.Connection, d flow.Direction) (Blackhole, bool) {
 	}
 	if t.Shrunk >= 2 && t.ShrunkFrom >= large && t.ShrunkFrom <= mss && talk.LargestAcked < t.ShrunkFrom && talk.LargestAcked > 0 {
 		return Blackhole{
-			Size: t.ShrunkFrom, Passed: talk.LargestAcked, ShrunkTo: t.ShrunkTo, Retries: int(t.Shrunk), First: t.First, Last: t.Last, Recovered: true, Sure: true,
+			Size: t.ShrunkFrom, Passed: talk.LargestAcked, ShrunkTo: t.ShrunkTo, Retries: int(t.Shrunk), First: t.FirstShrunk, Last: t.LastShrunk, Recovered: true, Sure: true,
 		}, true
 	}
 	return Blackhole{}, false
