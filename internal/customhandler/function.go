@@ -16,6 +16,7 @@ type Function struct {
 	within time.Duration
 	limit  int64 // of the payload, in bytes
 	http   bool
+	answer Answer // of HTTP, see Wrap
 	// read reads the value of the trigger's binding. A permanent error is
 	// about the payload and answered like one of call, any other is about the
 	// host's JSON.

@@ -337,3 +337,29 @@ func (r *repeated) Read(p []byte) (int, error) {
 	r.read += len(p)
 	return len(p), nil
 }
+
+// A wrapper answers in the place of the function, or hands the request on.
+func TestWrap(t *testing.T) {
+	inner := HTTP("start", 16, func(context.Context, *Request) (*Response, error) { return &Response{Status: 202}, nil }).Within(time.Second)
+	wrapped := inner.Wrap(func(next Answer) Answer {
+		return func(ctx context.Context, r *Request) (*Response, error) {
+			if r.Header.Get("Pass") == "" {
+				return Problem(ctx, 401, "who are you?"), nil
+			}
+			return next(ctx, r)
+		}
+	})
+	if wrapped.within != time.Second || wrapped.limit != 16 {
+		t.Errorf("wrapped: within %v, limit %d; want those of the function", wrapped.within, wrapped.limit)
+	}
+	h, _ := newHandler(t, Options{}, wrapped)
+	for _, tt := range []struct{ headers, status, body string }{
+		{``, "401", "who are you?"},
+		{`"Pass":["yes"]`, "202", "{}"},
+	} {
+		_, a := post(t, h, "/start", `{"Data":{"req":{"Method":"POST","Headers":{`+tt.headers+`},"Body":"{}"}},"Metadata":{}}`)
+		if res := a.Outputs["res"]; res.StatusCode != tt.status || !strings.Contains(res.Body, tt.body) {
+			t.Errorf("headers {%s}: answer %+v, want %s %q", tt.headers, res, tt.status, tt.body)
+		}
+	}
+}

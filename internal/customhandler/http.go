@@ -41,18 +41,30 @@ type Response struct {
 	Body   any // marshalled as JSON; {} when nil
 }
 
+// An Answer answers a request.
+type Answer func(ctx context.Context, r *Request) (*Response, error)
+
+// Wrap returns f, an HTTP function, with another answer around its own: one
+// that checks who calls, for example. It panics on any other function.
+func (f Function) Wrap(around func(Answer) Answer) Function {
+	if !f.http {
+		panic("customhandler: only a function made by HTTP can be wrapped")
+	}
+	return HTTP(f.Name, f.limit, around(f.answer)).Within(f.within)
+}
+
 // HTTP is a function with an httpTrigger and an http output named "res". The
 // body may have limit bytes, more is answered with 413.
 //
-// When serve returns an error the caller is told to try again (503), or not to
+// When answer returns an error the caller is told to try again (503), or not to
 // (see [Permanent] and [Refused]).
-func HTTP(name string, limit int64, serve func(ctx context.Context, r *Request) (*Response, error)) Function {
-	return Function{Name: name, limit: limit, http: true, read: func(s *scanner) (call, error) {
+func HTTP(name string, limit int64, answer Answer) Function {
+	return Function{Name: name, limit: limit, http: true, answer: answer, read: func(s *scanner) (call, error) {
 		r, err := readRequest(s, limit)
 		if err != nil {
 			return nil, err
 		}
-		return func(ctx context.Context, _ metadata) (*Response, error) { return serve(ctx, r) }, nil
+		return func(ctx context.Context, _ metadata) (*Response, error) { return answer(ctx, r) }, nil
 	}}
 }
 
@@ -246,6 +258,12 @@ func problemResponse(status int, detail, invocation string) *Response {
 		Header: map[string]string{"Content-Type": "application/problem+json"},
 		Body:   problem{"about:blank", http.StatusText(status), status, detail, invocation},
 	}
+}
+
+// Problem is a refusal as an RFC 9457 body, for answers that need headers of
+// their own; [Refused] does for all others.
+func Problem(ctx context.Context, status int, detail string) *Response {
+	return problemResponse(status, cut(detail, maxErrorText), InvocationID(ctx))
 }
 
 // responseTo is what the caller of an HTTP function gets for err. The text of

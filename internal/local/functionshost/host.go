@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -181,14 +182,19 @@ func (h *Host) observe(e Event) {
 // URL is where the host listens for callers, without a path.
 func (h *Host) URL() string { return "http://" + h.listener.Addr().String() }
 
-// FunctionURL is where callers reach an HTTP function, without a key; ok is
-// false when there is no such function.
+// FunctionURL is where callers reach an HTTP function, without a key and
+// without the parameters of its route; ok is false when there is no such
+// function.
 func (h *Host) FunctionURL(name string) (url string, ok bool) {
 	f, ok := h.functions[strings.ToLower(name)]
 	if !ok || !f.trigger.is("httpTrigger") {
 		return "", false
 	}
-	return h.URL() + "/" + strings.Join(h.route(f), "/"), true
+	route := h.route(f)
+	if n := slices.IndexFunc(route, func(s string) bool { return strings.HasPrefix(s, "{") }); n >= 0 {
+		route = route[:n]
+	}
+	return h.URL() + "/" + strings.Join(route, "/"), true
 }
 
 // FunctionKey is what callers of functions send as x-functions-key or ?code=.

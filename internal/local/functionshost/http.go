@@ -56,17 +56,28 @@ func (f *function) allows(method string) bool {
 		slices.ContainsFunc(f.trigger.Methods, func(m string) bool { return strings.EqualFold(m, method) })
 }
 
-// matchRoute matches segments, in any case, and {name} for any one segment.
-// Constraints and optional parameters are not modelled.
+// matchRoute matches segments, in any case, {name} for any one segment, and
+// {name?} at the end for one or none: a parameter that is not given is not
+// among the params. Constraints and defaults are not modelled.
 func matchRoute(route, segments []string) (params map[string]string, ok bool) {
-	if len(route) != len(segments) {
+	if len(segments) > len(route) {
 		return nil, false
 	}
 	params = map[string]string{}
 	for i, want := range route {
-		if name, found := strings.CutPrefix(want, "{"); found {
-			params[strings.TrimSuffix(name, "}")] = segments[i]
-		} else if !strings.EqualFold(want, segments[i]) {
+		name, isParam := strings.CutPrefix(want, "{")
+		name, optional := strings.CutSuffix(strings.TrimSuffix(name, "}"), "?")
+		switch {
+		case i >= len(segments):
+			if !isParam || !optional {
+				return nil, false
+			}
+		case isParam:
+			if segments[i] == "" {
+				return nil, false
+			}
+			params[name] = segments[i]
+		case !strings.EqualFold(want, segments[i]):
 			return nil, false
 		}
 	}
