@@ -35,7 +35,6 @@ const (
 	Percent      = "%"
 	PerMinute    = "/min"
 	KBps         = "kB/s"
-	Times        = ""
 )
 
 // A Metric is one quantity on both sides.

@@ -99,8 +99,8 @@ func writePairs(out *bufio.Writer, c *compare.Comparison) {
 		p := &c.Services[i]
 		fmt.Fprintln(out, Wrap(pairName(p), width, "  "))
 		for _, m := range p.Metrics {
-			if m.Baseline == 0 && m.Capture == 0 && m.Unit == compare.Percent {
-				continue // the many ways of not failing
+			if silent(m) {
+				continue
 			}
 			mark := " "
 			if m.Differs {
@@ -153,6 +153,11 @@ func address0(s *services.Service) string {
 	return s.Server.String()
 }
 
+// silent metrics are the many ways of not failing.
+func silent(m compare.Metric) bool {
+	return m.Baseline == 0 && m.Capture == 0 && m.Unit == compare.Percent && m.Name != "loss"
+}
+
 var metricNames = map[string]string{
 	"tcp.connect-refused": "refused", "tcp.connect-timeout": "without answer", "tcp.half-open": "half-open", "tcp.reset": "reset",
 	"tls.alert": "ended by a TLS alert", "tls.handshake-reset": "TLS handshake dropped", "tls.handshake-timeout": "TLS handshake stalled",
@@ -167,7 +172,7 @@ func metricName(name string) string {
 }
 
 // amount is a metric on one side, with how many samples are behind it: "12 ms
-// of 41".
+// (n=41)".
 func amount(m compare.Metric, side int) string {
 	v := m.Baseline
 	if side == 1 {
@@ -180,19 +185,17 @@ func amount(m compare.Metric, side int) string {
 	switch m.Unit {
 	case compare.Milliseconds:
 		if v == 0 {
-			return fmt.Sprintf("< 1 µs of %d", m.N[side])
+			return fmt.Sprintf("< 1 µs (n=%d)", m.N[side])
 		}
 		s = span(time.Duration(v * 1e6))
 	case compare.Percent:
-		s = strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") + " %"
+		return fmt.Sprintf("%s %% of %d", strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0"), m.N[side])
 	case compare.KBps:
 		s = Bytes(int64(v*1e3)) + "/s"
 	case compare.PerMinute:
 		return fmt.Sprintf("%d (%.3g/min)", m.N[side], v)
-	default:
-		s = fmt.Sprintf("%.3g", v)
 	}
-	return fmt.Sprintf("%s of %d", s, m.N[side])
+	return fmt.Sprintf("%s (n=%d)", s, m.N[side])
 }
 
 func aloneText(s *services.Service) string {
@@ -270,7 +273,10 @@ func compareTone(c *compare.Comparison) (tone, string) {
 		if c.Capture.Verdict.Cause == analysis.Healthy && c.Baseline.Verdict.Cause == analysis.Healthy || c.Capture.Verdict.Culprit == finding.None {
 			t = warning
 		}
-		return t, "The two captures differ"
+		if c.Differences[0].Worse == "baseline" {
+			return t, "The baseline fares worse than the capture"
+		}
+		return t, "The capture fares worse than the baseline"
 	case len(c.Services) == 0:
 		return undecided, "There is nothing to compare"
 	}

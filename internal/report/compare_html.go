@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -8,8 +9,6 @@ import (
 	"html/template"
 	"io"
 	"strings"
-
-	"bytes"
 
 	"github.com/pcapwarden/pcapwarden/internal/compare"
 	services "github.com/pcapwarden/pcapwarden/internal/service"
@@ -21,7 +20,12 @@ var compareText string
 //go:embed compare.css
 var compareStyle string
 
-var compareLayout = template.Must(template.Must(template.New("compare").Parse(compareText)).AddParseTree("icon", layout.Lookup("icon").Tree))
+// compareLayout borrows the icon of the other page.
+var compareLayout = func() *template.Template {
+	t := template.Must(template.New("compare").Parse(compareText))
+	template.Must(t.AddParseTree("icon", layout.Lookup("icon").Tree.Copy()))
+	return t
+}()
 
 var comparePolicy = func() string {
 	sum := sha256.Sum256([]byte(style + compareStyle))
@@ -69,8 +73,8 @@ type pairView struct {
 	Height   int
 }
 
-// A metricView is two bars on one scale: as long as the larger of the two is
-// the whole width.
+// A metricView is two bars, on the scale of all of the service's that have the
+// same unit.
 type metricView struct {
 	Name, Baseline, Capture string
 	Width                   [2]string // of the bars
@@ -131,13 +135,19 @@ func newComparePage(c *compare.Comparison) *comparePage {
 
 func newPairView(i int, p *compare.Pair) pairView {
 	v := pairView{ID: fmt.Sprintf("service-%d", i+1), Name: pairName(p)}
+	longest := map[string]float64{} // by unit: quantities of a sort are on one scale
+	for _, m := range p.Metrics {
+		longest[m.Unit] = max(longest[m.Unit], m.Baseline, m.Capture)
+	}
 	for _, m := range p.Metrics[:min(len(p.Metrics), mostMetrics)] {
-		longest := max(m.Baseline, m.Capture)
+		if silent(m) {
+			continue
+		}
 		row := metricView{Name: metricName(m.Name), Baseline: amount(m, 0), Capture: amount(m, 1), Differs: m.Differs, Y: v.Height}
 		for side, value := range []float64{m.Baseline, m.Capture} {
 			row.Width[side] = "0"
-			if longest > 0 && m.N[side] > 0 {
-				row.Width[side] = strings.TrimSuffix(fmt.Sprintf("%.1f", 70*value/longest), ".0") + "%"
+			if l := longest[m.Unit]; l > 0 && m.N[side] > 0 {
+				row.Width[side] = strings.TrimSuffix(fmt.Sprintf("%.1f", 70*value/l), ".0") + "%"
 			}
 		}
 		v.Height += metricHeight
