@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/capture"
@@ -43,13 +44,16 @@ type Analyzer struct {
 	Unclaimed time.Duration
 }
 
+// foreign names what is told about when no case is concerned.
+var foreign = incident.Origin{Incident: "unknown"}
+
 // New returns the function. An error makes the queue deliver the event again,
 // and in the end keep it among the dead letters, where a person finds it.
 func New(a *Analyzer) customhandler.Function {
 	return customhandler.ServiceBus(Name, customhandler.Binary, maxEvent, func(ctx context.Context, m customhandler.Message) error {
 		landed, err := evidence.ParseEvents(m.Body, a.Policy.Landing)
 		if e, ok := errors.AsType[*evidence.EventError](err); ok && e.Foreign {
-			return errors.Join(err, a.report(ctx, incident.Origin{Incident: "unknown"}, "event of a foreign place", e.Message))
+			return errors.Join(err, a.report(ctx, foreign, "event of a foreign place", e.Message))
 		}
 		if err != nil {
 			return err
@@ -71,7 +75,11 @@ func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
 	if err != nil {
 		return err
 	}
-	if f := c.File(l.Name); f != nil && !f.Sent.IsZero() {
+	known := c.File(l.Name)
+	if known != nil && known.Sent.IsZero() {
+		known = nil
+	}
+	if known != nil && sameVersion(known.ETag, l.ETag) {
 		a.Log.InfoContext(ctx, "file was analysed before", "incident", c.Incident, "capture", c.ID)
 		return nil
 	}
@@ -80,14 +88,19 @@ func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
 		return err
 	}
 	source, err := landing.Open(ctx, l.Name)
+	if known != nil {
+		return a.compareVersions(ctx, c, *known, source, err)
+	}
 	if errors.Is(err, evidence.ErrNotFound) {
 		return customhandler.Permanent(fmt.Errorf("open file of capture %s: %w: somebody deleted it before it was read", c.ID, err))
 	}
 	if err != nil {
 		return fmt.Errorf("open file of capture %s: %w", c.ID, err)
 	}
-	if source.Info().Bytes == 0 {
-		return fmt.Errorf("open file of capture %s: it is still empty; try again when Azure has written it", c.ID)
+	if source.Info().Bytes == 0 && !a.late(c) {
+		// Writing it raises another event; if that is lost, the sweep finds the file.
+		a.Log.InfoContext(ctx, "file is empty so far", "incident", c.Incident, "capture", c.ID)
+		return nil
 	}
 	failpoint.Here("file-opened")
 	e, err := a.examine(ctx, c, source)
@@ -124,16 +137,66 @@ func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
 	return nil
 }
 
+// writingTime is how long after the end of its session a file may be empty:
+// the agent creates it first and fills it then.
+const writingTime = 2 * time.Minute
+
+// late reports whether the case's session is over for so long that its file
+// will not change any more. A sweep that searched for the file counts the time
+// anew.
+func (a *Analyzer) late(c capture.Case) bool {
+	return c.Searches > 0 || !c.Stopped.IsZero() && a.Now().Sub(c.Stopped) > writingTime
+}
+
+// sameVersion compares ETags. Headers quote them, events need not.
+func sameVersion(a, b string) bool {
+	return strings.Trim(a, `"`) == strings.Trim(b, `"`)
+}
+
+// compareVersions deals with an event about another version of a file than
+// the one that was analysed: one from before, which came late, or one that
+// somebody has written over the evidence.
+func (a *Analyzer) compareVersions(ctx context.Context, c capture.Case, known capture.File, now evidence.File, err error) error {
+	switch {
+	case errors.Is(err, evidence.ErrNotFound): // expired, as evidence does
+		return nil
+	case err != nil:
+		return fmt.Errorf("open file of capture %s again: %w", c.ID, err)
+	case sameVersion(known.ETag, now.Info().ETag):
+		a.Log.InfoContext(ctx, "event of a version from before the analysis", "incident", c.Incident, "capture", c.ID)
+		return nil
+	}
+	reason := fmt.Sprintf("the file of capture %s in the landing container is not the one that was analysed: version %+.40q became %+.40q; "+
+		"what was analysed is in the vault, SHA-256 %s; find out who wrote the other", c.ID, known.ETag, now.Info().ETag, known.SHA256)
+	return a.report(ctx, origin(c), "evidence was overwritten where it landed", reason)
+}
+
+// origin is what a case tells about itself in a message.
+func origin(c capture.Case) incident.Origin {
+	return incident.Origin{
+		Incident: c.Incident, Case: c.ID, Alert: c.Alert.ID, AlertRule: c.Alert.Rule, Profile: c.Profile, Owner: c.Approval.Owner,
+		Target: c.Target, Region: c.Region, DeleteAfter: c.DeleteAfter, TraceParent: c.TraceParent,
+	}
+}
+
 // claim finds the case that a file belongs to. A file that no case explains
 // was not captured by us: it is not read, and a person hears of it.
 func (a *Analyzer) claim(ctx context.Context, l evidence.Landed) (capture.Case, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, a.Unclaimed+time.Minute, errors.New("ledger is slow"))
 	defer cancel()
+	// From when the file landed: an event that comes again, or one of many
+	// that somebody raises, holds up nobody.
 	deadline := a.Now().Add(a.Unclaimed)
+	if at := l.At.Add(a.Unclaimed); at.Before(deadline) {
+		deadline = at
+	}
 	for {
 		c, err := a.Ledger.ByPath(ctx, l.URL())
-		if !errors.Is(err, ledger.ErrNotFound) {
+		if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 			return c, err
+		}
+		if err == nil && wrote(c, l) {
+			return c, nil
 		}
 		if !a.Now().Before(deadline) {
 			break
@@ -145,8 +208,15 @@ func (a *Analyzer) claim(ctx context.Context, l evidence.Landed) (capture.Case, 
 		}
 	}
 	reason := fmt.Sprintf("the file %+.300q in landing account %s belongs to no capture of this app; it was not read", l.Name, l.Account.Name())
-	err := a.report(ctx, incident.Origin{Incident: "unknown"}, "unknown file in the landing container", reason)
+	err := a.report(ctx, foreign, "unknown file in the landing container", reason)
 	return capture.Case{}, errors.Join(errors.New(reason), err)
+}
+
+// wrote reports whether the file is one that the session of the case writes:
+// the one file of a machine, or any in the folder of a scale set. Azure lets
+// anybody with a key put x.cap/y.cap beside x.cap.
+func wrote(c capture.Case, l evidence.Landed) bool {
+	return !strings.HasSuffix(strings.ToLower(c.StoragePath), ".cap") || strings.EqualFold(c.StoragePath, l.URL())
 }
 
 // report tells a person about something that looks like an attack.

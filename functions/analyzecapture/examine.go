@@ -38,7 +38,8 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, source evidence.
 	defer content.Close()
 
 	file := capture.File{Name: source.Info().Name, ETag: source.Info().ETag, Landed: source.Info().Modified.UTC()}
-	file.Vault = path.Join(c.Incident, c.ID, path.Base(file.Name))
+	v := version(file)
+	file.Vault = path.Join(c.Incident, c.ID, v, path.Base(file.Name))
 	hash := evidence.NewHashReader(content)
 	defer hash.Close()
 	vault := a.seal(ctx, c, file.Vault)
@@ -54,16 +55,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, source evidence.
 	analysed.Capture.Bytes, analysed.Capture.SHA256 = file.Bytes, file.SHA256
 	file.Cause, file.Culprit = string(analysed.Verdict.Cause), string(analysed.Verdict.Culprit)
 
-	o := incident.Origin{
-		Source: a.Source, Version: a.Version, Incident: c.Incident, Case: c.ID,
-		Alert: c.Alert.ID, AlertRule: c.Alert.Rule, Profile: c.Profile, Owner: c.Approval.Owner,
-		Target: c.Target, Region: c.Region, DeleteAfter: c.DeleteAfter, TraceParent: c.TraceParent,
-	}
-	name := c.ID
-	if n := len(c.Files); n > 0 && c.File(file.Name) == nil {
-		name = fmt.Sprintf("%s-%d", c.ID, n+1)
-	}
-	file.Analysis, file.Report = name+".json", name+".html"
+	file.Analysis, file.Report = c.ID+"-"+v+".json", c.ID+"-"+v+".html"
 	var document, page bytes.Buffer
 	if err := report.JSON(&document, analysed); err != nil {
 		return nil, err
@@ -71,6 +63,8 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, source evidence.
 	if err := report.HTML(&page, analysed, about(c)); err != nil {
 		return nil, err
 	}
+	o := origin(c)
+	o.Source, o.Version = a.Source, a.Version
 	if o.Analysis, err = a.store(ctx, file.Analysis, document.Bytes()); err != nil {
 		return nil, err
 	}
@@ -78,6 +72,14 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, source evidence.
 		return nil, err
 	}
 	return &examined{analysis: analysed, file: file, origin: o}, nil
+}
+
+// version names one version of one file of a case. What is stored under it was
+// made from these bytes, by this try or an earlier one, whatever else lands
+// under the same name and however many files the case has.
+func version(f capture.File) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(f.Name), f.Name, strings.Trim(f.ETag, `"`)))
+	return hex.EncodeToString(sum[:6])
 }
 
 // options tell the analysis what the case knows: where it was captured, with

@@ -77,17 +77,17 @@ type Message struct {
 	DeliveryCount int
 }
 
-// ServiceBus is a function with a serviceBusTrigger of cardinality one. A body
-// of more than limit bytes is a permanent failure.
+// ServiceBus is a function with a serviceBusTrigger of cardinality one.
 //
 // An error that handle returns fails the invocation: the message is delivered
 // again, and dead-lettered after the queue's maximum. A custom handler has no
-// other way to settle a message.
+// other way to settle a message. One with more than limit bytes in its body
+// goes the same way, so that a person finds it.
 func ServiceBus(name string, dataType DataType, limit int64, handle func(ctx context.Context, m Message) error) Function {
 	return Function{Name: name, limit: limit, read: func(s *scanner) (call, error) {
 		body, err := readMessage(s, dataType, limit)
 		if err == errTooLong {
-			err = tooLarge(limit)
+			err = fmt.Errorf("%w: the body of a message may have %d bytes", err, limit)
 		}
 		if err != nil {
 			return nil, err

@@ -139,7 +139,7 @@ func TestMessageTooLarge(t *testing.T) {
 			body = `\"` + strings.Repeat("x", 11) + `\"`
 		}
 		status, _ := post(t, h, "/analyze", `{"Data":{"msg":"`+body+`"}}`)
-		if status != 200 || !strings.Contains(log.String(), "larger than 10 bytes") {
+		if status != 413 || !strings.Contains(log.String(), "may have 10 bytes") {
 			t.Errorf("type %d: status = %d, log %s", dataType, status, log)
 		}
 	}

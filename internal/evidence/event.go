@@ -127,6 +127,9 @@ func parseEvent(raw []byte, landing map[string]resourceid.ID) (Landed, error) {
 	if !ok || name == "" {
 		return Landed{}, &EventError{Foreign: true, Message: "its subject is not in the container " + Container}
 	}
+	if CheckName(name) != nil {
+		return Landed{}, &EventError{Foreign: true, Message: fmt.Sprintf("its file is called %s, which leads elsewhere on the way", quote(name))}
+	}
 	if err := agree(e.Data.URL, account.Name(), name); err != nil {
 		return Landed{}, err
 	}

@@ -54,6 +54,10 @@ func TestParseEvents(t *testing.T) {
 		{name: "topic is no account", change: map[string]any{"topic": "/subscriptions/../x"}, refused: true, foreign: true},
 		{name: "other container", change: map[string]any{"subject": "/blobServices/default/containers/vault/blobs/" + blob}, refused: true, foreign: true},
 		{name: "no name", change: map[string]any{"subject": "/blobServices/default/containers/network-watcher-logs/blobs/"}, refused: true, foreign: true},
+		{name: "name that climbs", change: map[string]any{
+			"subject":  "/blobServices/default/containers/network-watcher-logs/blobs/" + blob + "/../../x.cap",
+			"data.url": "https://landingwe.blob.core.windows.net/network-watcher-logs/" + blob + "/../../x.cap",
+		}, refused: true, foreign: true},
 		{name: "metadata service", change: map[string]any{"data.url": "http://169.254.169.254/network-watcher-logs/" + blob}, refused: true, foreign: true},
 		{name: "file URL", change: map[string]any{"data.url": "file:///etc/passwd"}, refused: true, foreign: true},
 		{name: "userinfo", change: map[string]any{"data.url": "https://landingwe.blob.core.windows.net@evil.example/network-watcher-logs/" + blob}, refused: true, foreign: true},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/inert"
 )
 
 // The CloudEvents types of messages.
@@ -169,7 +170,7 @@ func (e *envelope) encode(d detection) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode incident message: %w", err)
 	}
-	return body, nil
+	return inert.JSON(body), nil
 }
 
 func (e *envelope) seal(d detection, severity string) (Message, error) {
