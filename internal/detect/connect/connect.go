@@ -76,7 +76,7 @@ func (a *attempt) pair() detect.Pair { return detect.Pair{Client: a.client.Addr(
 
 // A host is what is known of a machine that answered.
 type host struct {
-	ttl    uint8
+	ttl    uint8         // 0: it only sent RSTs
 	answer time.Duration // the shortest time from SYN to SYN-ACK
 }
 
@@ -97,14 +97,15 @@ type state struct {
 
 	worked   map[detect.Pair]success
 	hosts    map[netip.Addr]host
-	rejected map[detect.Pair]bool // an ICMP error answered
-	waiting  []attempt            // to be judged when the end of the capture is known
-	targeted int                  // targets of all sources that are told apart
-	knocking int                  // sources of all targets
+	rejected map[detect.Pair]bool        // an ICMP error answered
+	waiting  []attempt                   // to be judged when the end of the capture is known
+	refusing map[netip.AddrPort]struct{} // services that refused
+	targeted int                         // targets of all sources that are told apart
+	knocking int                         // sources of all targets
 }
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, worked: map[detect.Pair]success{}, hosts: map[netip.Addr]host{}, rejected: map[detect.Pair]bool{}}
+	s := &state{pass: p, worked: map[detect.Pair]success{}, hosts: map[netip.Addr]host{}, rejected: map[detect.Pair]bool{}, refusing: map[netip.AddrPort]struct{}{}}
 	return detect.Hooks{Connection: s.connection, ICMP: s.icmp, End: s.end}
 }
 
@@ -157,10 +158,12 @@ func (s *state) connection(c *detect.Connection) {
 func (s *state) learn(c *detect.Connection) {
 	server := c.Server()
 	h, known := s.hosts[c.ServerAddr().Addr()]
-	if server.Packets == 0 || server.TTL == 0 || !known && len(s.hosts) >= maxKept {
+	if server.Packets == 0 || !known && len(s.hosts) >= maxKept {
 		return
 	}
-	h.ttl = server.TTL
+	if server.Packets > server.RSTs {
+		h.ttl = server.TTL
+	}
 	if d := c.Latency().ServerPart; d > 0 && (h.answer == 0 || d < h.answer) {
 		h.answer = d
 	}
@@ -224,7 +227,11 @@ func (s *state) end(sum *detect.Summary) {
 	for i := range s.waiting {
 		a := &s.waiting[i]
 		if sum.Last.Sub(a.first.Time) < patience && a.syns < 2 {
-			s.scans(a, false) // the capture ended too early to say more
+			// The capture ended too early to say more.
+			s.scans(a, false)
+			if t, found := s.targets.Find(a.server.Addr()); found && t.Count >= floodAttempts {
+				s.floods(a)
+			}
 			continue
 		}
 		s.unanswered(a)
@@ -238,6 +245,9 @@ func (s *state) end(sum *detect.Summary) {
 		})
 	}
 	s.fallbacks()
+	for k := range s.refused.All {
+		s.refusing[k.Server] = struct{}{}
+	}
 	for _, a := range detect.Gather(&s.refused) {
 		s.reportRefused(a)
 	}

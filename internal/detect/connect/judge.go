@@ -59,7 +59,7 @@ func (s *state) elsewhere(a *attempts) string {
 	}
 	hops, hasty := 0, 0
 	for _, r := range a.resets {
-		if max(r.ttl, h.ttl)-min(r.ttl, h.ttl) > 1 && !otherStack(r.ttl, h.ttl) {
+		if h.ttl != 0 && max(r.ttl, h.ttl)-min(r.ttl, h.ttl) > 1 && !otherStack(r.ttl, h.ttl) {
 			hops++
 		}
 		if h.answer > 4*time.Millisecond && r.took < h.answer/4 {
@@ -96,6 +96,7 @@ func (s *state) reportSilent(a *attempts) {
 		Kind: "tcp.connect-timeout", Severity: a.severity(), Confidence: 0.7, Culprit: finding.Firewall, Flow: flow, Detail: a.detail(),
 	}
 	f.Detail["hostSeen"] = seen
+	_, refuses := s.refusing[flow.Server.AddrPort]
 	f.Summary = fmt.Sprintf("%s got no answer at all, in %s over %s since %s.",
 		a.tried(), detect.Count(a.syns, "SYN"), detect.Span(a.Last.Sub(a.First)), detect.Clock(a.First))
 	if a.Last == a.First {
@@ -116,6 +117,9 @@ func (s *state) reportSilent(a *attempts) {
 	case a.count > 0:
 		f.Culprit, f.Confidence = finding.Network, 0.6
 		f.Summary += " Others came about: the SYNs are lost now and then, or the server has no room for them all the time."
+	case refuses:
+		f.Culprit, f.Confidence = finding.Network, 0.6
+		f.Summary += " Others were refused by the same service: the host is alive, so these SYNs or their answers were lost or dropped."
 	case seen:
 		f.Confidence = 0.85
 		f.Summary += " The host is alive and answers on other ports: a firewall or NSG drops this one."

@@ -145,6 +145,9 @@ func (s *state) icmp(p *packet.Packet) {
 }
 
 func (s *state) connection(c *detect.Connection) {
+	if c.Client().DataSegments+c.Server().DataSegments == 0 {
+		return
+	}
 	k := c.Pair()
 	for d := range flow.Direction(2) {
 		n, told := s.notices[way{c.Endpoint(d), c.Endpoint(d.Other())}]
