@@ -276,9 +276,6 @@ func (c *court) outside() string {
 	return ""
 }
 
-// nextStep is the finding's.
-func (c *court) nextStep(f finding.Finding) string { return f.NextStep }
-
 func milliseconds(ms float64) time.Duration { return time.Duration(ms * 1e6) }
 
 func moment(t time.Time) string { return t.UTC().Format("15:04:05 UTC on 2 January 2006") }

@@ -277,6 +277,27 @@ func TestSYNsArrived(t *testing.T) {
 	}
 }
 
+// TestNextStep: the case says more than the kind.
+func TestNextStep(t *testing.T) {
+	for _, tt := range []struct{ name, finding, says string }{
+		{"a box", "high tcp.reset middlebox " + web + "otherMachine=true", "between 10.0.0.9 and 10.0.0.4:443 that made this RST"},
+		{"a server", "high tcp.reset server " + web, "application log of 10.0.0.4:443"},
+		{"an idle connection", "high tcp.reset middlebox " + web + "how=idle-timeout", "Look at tcp.reset."},
+		{"silence, seen from the client", "high tcp.connect-timeout firewall " + web, "effective routes of both NICs for 10.0.0.9 to 10.0.0.4:443"},
+		{"silence, seen from the server", "high tcp.connect-timeout server " + web, "Look at tcp.connect-timeout."},
+		{"ports that were used before", "high tcp.connect-timeout firewall " + web + "reusedPorts=5", "SNAT ports"},
+		{"many clients", "high tcp.half-open network >10.0.0.4:443", "back to the client"},
+		{"a name that does not exist", "medium dns.failure client " + dead + "rcode=NXDOMAIN", "typing error"},
+		{"anything else", "high tls.alert client " + web, "Look at tls.alert."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if v := Judge([]finding.Finding{found(t, tt.finding)}, busy()); !strings.Contains(v.NextStep, tt.says) {
+				t.Errorf("it does not say %q: %s", tt.says, v.NextStep)
+			}
+		})
+	}
+}
+
 // TestExplanationsEnd: nothing explains itself, over however many steps, and
 // every kind that explains can lead.
 func TestExplanationsEnd(t *testing.T) {

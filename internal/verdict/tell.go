@@ -51,6 +51,9 @@ func (c *court) companion(v Verdict) string {
 			}
 		}
 	}
+	if f := c.findings[c.leader]; f.Kind == "tcp.reset" && v.Cause == TLSRejected {
+		return "It came while the TLS handshake was under way, before the server had said anything: a filter on the name that the client asks for, or on the client, does that."
+	}
 	others := 0
 	for _, i := range c.candidates[1:] {
 		if f := c.findings[i]; f.Kind != c.findings[c.leader].Kind || f.Severity >= finding.High {
@@ -103,6 +106,9 @@ func (c *court) contrast(f finding.Finding) string {
 	case tlsStory && here.all > 0 && working > 0 && working < here.all:
 		return fmt.Sprintf("%s to %s went well, so the server can serve TLS.", capital(part(working, here.all, "connection")), f.Flow.Server)
 	case (tlsStory || telltale(f)) && elsewhere.good > 0:
+		if elsewhere.all == 1 {
+			return "The one connection to another service worked."
+		}
 		return fmt.Sprintf("%s to other services worked.", capital(part(elsewhere.good, elsewhere.all, "connection")))
 	}
 	return ""

@@ -27,13 +27,16 @@ func (v *Vantage) Known() bool { return len(v.Addresses) > 0 }
 // Is reports whether the captured machine has the address.
 func (v *Vantage) Is(a netip.Addr) bool { return slices.Contains(v.Addresses, a) }
 
-// Machine names the captured machine.
+// Machine names the captured machine, by the first of its addresses.
 func (v *Vantage) Machine() string {
-	var names []string
-	for _, a := range v.Addresses[:min(len(v.Addresses), 3)] {
-		names = append(names, a.String())
+	switch n := len(v.Addresses); n {
+	case 0:
+		return ""
+	case 1:
+		return v.Addresses[0].String()
+	default:
+		return fmt.Sprintf("%s (one of its %d addresses)", v.Addresses[0], n)
 	}
-	return strings.Join(names, ", ")
 }
 
 const (
@@ -162,6 +165,8 @@ func (w *Witness) Vantage(said []netip.Addr) Vantage {
 		}
 		v = Vantage{Addresses: []netip.Addr{a}, Inferred: true, Because: because}
 	}
+	// The address that was used most names the machine.
+	v.Addresses = slices.SortedStableFunc(slices.Values(v.Addresses), func(a, b netip.Addr) int { return cmp.Compare(w.used(b), w.used(a)) })
 	for _, a := range v.Addresses {
 		if h := w.hosts[a]; h != nil {
 			v.Opened += h.opened
@@ -169,6 +174,13 @@ func (w *Witness) Vantage(said []netip.Addr) Vantage {
 		}
 	}
 	return v
+}
+
+func (w *Witness) used(a netip.Addr) int64 {
+	if h := w.hosts[a]; h != nil {
+		return h.conversations
+	}
+	return 0
 }
 
 func (w *Witness) infer() (netip.Addr, string) {
