@@ -22,6 +22,7 @@ func TestServeRefuses(t *testing.T) {
 		"PCAPWARDEN_REPORTS": "file:" + dir + "/reports", "PCAPWARDEN_INCIDENT_QUEUE": "file:" + dir + "/incidents",
 		"PCAPWARDEN_LANDED_QUEUE": "file:" + dir + "/landed", "PCAPWARDEN_CREDENTIAL": "local",
 		"PCAPWARDEN_ARM_ENDPOINT": "http://127.0.0.1:1", "FUNCTIONS_CUSTOMHANDLER_PORT": "1",
+		"PCAPWARDEN_AUTH": "none",
 	}
 	tests := []struct {
 		name string

@@ -24,6 +24,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
+	"github.com/pcapwarden/pcapwarden/internal/identity"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
@@ -36,7 +37,11 @@ const unclaimed = 10 * time.Second
 // wire builds the functions out of the settings. It is the only place that
 // names both Azure and the domain.
 func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhandler.Function, error) {
-	cred, err := identity(cfg)
+	check, err := checkCallers(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cred, err := credentialOf(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +82,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhan
 		Source: source, Version: buildVersion(), Now: time.Now, Log: log, Unclaimed: unclaimed,
 	}
 	return []customhandler.Function{
-		startcaptures.New(starter),
+		identity.Guard(startcaptures.New(starter), check, identity.Need{App: identity.ActionGroups, Roles: []string{identity.Alerts}}, log),
 		sweepcaptures.New(sweeper, log),
 		analyzecapture.New(analyzer),
 	}, nil
@@ -93,8 +98,20 @@ func named(setting string, err error) error {
 // localToken is for the local ARM, which asks for some token.
 const localToken = "local-run"
 
-// identity is who the app is towards Azure.
-func identity(cfg config.Config) (azcore.TokenCredential, error) {
+// checkCallers is how the app knows who calls.
+func checkCallers(cfg config.Config) (identity.Check, error) {
+	if cfg.Auth == config.AuthNone {
+		return identity.Unchecked, nil
+	}
+	v, err := identity.NewVerifier(identity.Options{Tenant: cfg.TenantID, Audience: cfg.Audience, Authority: cfg.Authority})
+	if err != nil {
+		return nil, fmt.Errorf("PCAPWARDEN_AUTH: %w", err)
+	}
+	return v.Verify, nil
+}
+
+// credentialOf is who the app is towards Azure.
+func credentialOf(cfg config.Config) (azcore.TokenCredential, error) {
 	if cfg.Credential == "local" {
 		return credential.Loopback(cfg.ARMEndpoint, localToken)
 	}

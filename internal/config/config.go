@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -25,6 +26,10 @@ type Config struct {
 	Credential      string
 	ClientID        string
 	ARMEndpoint     string
+	Auth            string // AuthEntra or AuthNone
+	TenantID        string
+	Audience        string
+	Authority       string
 	Starts          bool
 	FunctionTimeout time.Duration
 	LogLevel        slog.Level
@@ -98,8 +103,24 @@ var Settings = []Setting{
 		Doc: "client ID of the user-assigned identity; needed with `managedidentity`",
 	},
 	{
-		Name: "PCAPWARDEN_ARM_ENDPOINT", Default: "https://management.azure.com", set: endpoint,
+		Name: "PCAPWARDEN_ARM_ENDPOINT", Default: "https://management.azure.com", set: endpoint(func(c *Config) *string { return &c.ARMEndpoint }),
 		Doc: "Azure Resource Manager; plain http only on this machine",
+	},
+	{
+		Name: "PCAPWARDEN_AUTH", Default: AuthEntra, set: oneOf(func(c *Config) *string { return &c.Auth }, AuthEntra, AuthNone),
+		Doc: "who may call: `entra` checks the token of every HTTP request; `none` lets anybody, and is refused in Azure",
+	},
+	{
+		Name: "PCAPWARDEN_TENANT_ID", set: tenant,
+		Doc: "the Entra tenant whose tokens are taken; needed with `entra`",
+	},
+	{
+		Name: "PCAPWARDEN_AUDIENCE", set: text(func(c *Config) *string { return &c.Audience }),
+		Doc: "the app registration that tokens are for: its `api://` URI or its client ID; needed with `entra`",
+	},
+	{
+		Name: "PCAPWARDEN_AUTHORITY", Default: "https://login.microsoftonline.com", set: endpoint(func(c *Config) *string { return &c.Authority }),
+		Doc: "where Entra is; plain http only on this machine",
 	},
 	{
 		Name: "PCAPWARDEN_STARTS", Default: "on", set: onOff(func(c *Config) *bool { return &c.Starts }),
@@ -118,6 +139,12 @@ var Settings = []Setting{
 		Doc: "tests only: NAME@FILE kills the process at a step, once",
 	},
 }
+
+// The values of PCAPWARDEN_AUTH.
+const (
+	AuthEntra = "entra"
+	AuthNone  = "none"
+)
 
 // FromEnv reads the settings. The error lists every mistake.
 func FromEnv(getenv func(string) string) (Config, error) {
@@ -147,7 +174,41 @@ func FromEnv(getenv func(string) string) (Config, error) {
 	if c.Credential == "local" && !loopback(c.ARMEndpoint) {
 		mistakes = append(mistakes, errors.New("PCAPWARDEN_CREDENTIAL is local, but PCAPWARDEN_ARM_ENDPOINT is not on this machine"))
 	}
+	mistakes = append(mistakes, c.checkAuth(getenv))
 	return c, errors.Join(mistakes...)
+}
+
+// checkAuth holds together what is about callers.
+func (c Config) checkAuth(getenv func(string) string) error {
+	var missing []string
+	for _, s := range []struct{ name, value string }{{"PCAPWARDEN_TENANT_ID", c.TenantID}, {"PCAPWARDEN_AUDIENCE", c.Audience}} {
+		if s.value == "" && getenv(s.name) == "" { // one that is wrong was named already
+			missing = append(missing, s.name)
+		}
+	}
+	switch {
+	case c.Auth == AuthEntra && len(missing) > 0:
+		return fmt.Errorf("%s: not set: nobody's token could be checked; name the Entra tenant and the app registration, or set PCAPWARDEN_AUTH=none for a run on this machine", strings.Join(missing, ", "))
+	case c.Auth == AuthNone && inAzure(getenv):
+		return errors.New("PCAPWARDEN_AUTH is none, and this is Azure: anybody who has the URL and the key could start captures; set it to entra")
+	}
+	return nil
+}
+
+// inAzure reports whether the platform runs the process: it sets these.
+// https://learn.microsoft.com/azure/app-service/reference-app-settings
+func inAzure(getenv func(string) string) bool {
+	return getenv("WEBSITE_SITE_NAME") != "" || getenv("IDENTITY_ENDPOINT") != ""
+}
+
+var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+func tenant(c *Config, v string) error {
+	if !guid.MatchString(v) {
+		return fmt.Errorf("%q: want the tenant's ID, a GUID", v)
+	}
+	c.TenantID = v
+	return nil
 }
 
 func text(field func(*Config) *string) func(*Config, string) error {
@@ -203,16 +264,18 @@ func queue(field func(*Config) *string) func(*Config, string) error {
 	}
 }
 
-func endpoint(c *Config, v string) error {
-	u, err := url.Parse(v)
-	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-		return errors.New("want https://HOST")
+func endpoint(field func(*Config) *string) func(*Config, string) error {
+	return func(c *Config, v string) error {
+		u, err := url.Parse(v)
+		if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
+			return errors.New("want https://HOST")
+		}
+		if u.Scheme == "http" && !loopback(v) {
+			return errors.New("plain http is for this machine only: a token must not cross a network unencrypted")
+		}
+		*field(c) = strings.TrimSuffix(v, "/")
+		return nil
 	}
-	if u.Scheme == "http" && !loopback(v) {
-		return errors.New("plain http is for this machine only: a token must not cross a network unencrypted")
-	}
-	c.ARMEndpoint = strings.TrimSuffix(v, "/")
-	return nil
 }
 
 func loopback(endpoint string) bool {

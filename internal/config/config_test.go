@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ func good() map[string]string {
 		"PCAPWARDEN_INCIDENT_QUEUE": "sb://bus.servicebus.windows.net/incidents",
 		"PCAPWARDEN_LANDED_QUEUE":   "file:landed",
 		"PCAPWARDEN_CLIENT_ID":      "00000000-0000-0000-0000-000000000000",
+		"PCAPWARDEN_TENANT_ID":      "11111111-0000-0000-0000-000000000000",
+		"PCAPWARDEN_AUDIENCE":       "api://pcapwarden",
 	}
 }
 
@@ -38,6 +41,8 @@ func TestFromEnvReportsEveryMistake(t *testing.T) {
 		"PCAPWARDEN_FUNCTION_TIMEOUT": "1s",
 		"PCAPWARDEN_LOG_LEVEL":        "loud",
 		"PCAPWARDEN_CREDENTIAL":       "password",
+		"PCAPWARDEN_TENANT_ID":        "common",
+		"PCAPWARDEN_AUTHORITY":        "http://login.example",
 	}
 	_, err := FromEnv(func(k string) string { return env[k] })
 	if err == nil {
@@ -46,6 +51,7 @@ func TestFromEnvReportsEveryMistake(t *testing.T) {
 	for _, name := range []string{
 		"POLICY", "RECORDS", "VAULT", "REPORTS", "INCIDENT_QUEUE", "LANDED_QUEUE",
 		"ARM_ENDPOINT", "FUNCTION_TIMEOUT", "LOG_LEVEL", "CREDENTIAL",
+		"TENANT_ID", "AUDIENCE", "AUTHORITY",
 	} {
 		if n := strings.Count(err.Error(), "PCAPWARDEN_"+name+":") + strings.Count(err.Error(), "PCAPWARDEN_"+name+" is"); n != 1 {
 			t.Errorf("%s is named %d times in:\n%v", name, n, err)
@@ -79,5 +85,36 @@ func TestLocalCredentialStaysHere(t *testing.T) {
 		if _, err := FromEnv(func(k string) string { return env[k] }); (err == nil) != tt.ok {
 			t.Errorf("%s: error = %v, want ok = %v", tt.endpoint, err, tt.ok)
 		}
+	}
+}
+
+func TestAuth(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		says string // empty: accepted
+	}{
+		{"entra", nil, ""},
+		{"no tenant", map[string]string{"PCAPWARDEN_TENANT_ID": ""}, "PCAPWARDEN_TENANT_ID: not set"},
+		{"neither", map[string]string{"PCAPWARDEN_TENANT_ID": "", "PCAPWARDEN_AUDIENCE": ""}, "PCAPWARDEN_TENANT_ID, PCAPWARDEN_AUDIENCE: not set"},
+		{"none", map[string]string{"PCAPWARDEN_AUTH": "none", "PCAPWARDEN_TENANT_ID": "", "PCAPWARDEN_AUDIENCE": ""}, ""},
+		{"none in Azure", map[string]string{"PCAPWARDEN_AUTH": "none", "WEBSITE_SITE_NAME": "app"}, "this is Azure"},
+		{"none beside a managed identity", map[string]string{"PCAPWARDEN_AUTH": "none", "IDENTITY_ENDPOINT": "http://127.0.0.1"}, "this is Azure"},
+		{"off", map[string]string{"PCAPWARDEN_AUTH": "off"}, "want one of entra, none"},
+		{"authority here", map[string]string{"PCAPWARDEN_AUTHORITY": "http://127.0.0.1:1/"}, ""},
+		{"authority with a password", map[string]string{"PCAPWARDEN_AUTHORITY": "https://a:b@login.example"}, "https://HOST"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			env := good()
+			maps.Copy(env, tt.env)
+			_, err := FromEnv(func(k string) string { return env[k] })
+			switch {
+			case tt.says == "" && err != nil:
+				t.Error(err)
+			case tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "\n")):
+				t.Errorf("error = %v, want one line that says %q", err, tt.says)
+			}
+		})
 	}
 }

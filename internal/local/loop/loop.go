@@ -167,6 +167,7 @@ func settings(o Options) map[string]string {
 		"PCAPWARDEN_CREDENTIAL":        "local",
 		"PCAPWARDEN_FUNCTION_TIMEOUT":  "1m",
 		"PCAPWARDEN_CLIENT_ID":         "",
+		"PCAPWARDEN_AUTH":              "none", // nobody but this machine can call
 	}
 	maps.Copy(all, o.Settings)
 	return all
