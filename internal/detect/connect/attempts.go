@@ -107,7 +107,7 @@ type version struct {
 	ipv4 bool
 }
 
-// fallbacks finds the refused attempts of clients that try both IP versions
+// fallbacks finds the attempts of clients that try both IP versions
 // (RFC 8305) and reached the service over the other one.
 func (s *state) fallbacks() {
 	reached := map[version]success{}
@@ -121,7 +121,13 @@ func (s *state) fallbacks() {
 		all.count += w.count
 		reached[v] = all
 	}
-	for k, a := range s.refused.All {
+	for _, g := range []*detect.Groups[detect.Pair, attempts]{&s.refused, &s.silent} {
+		s.fallBack(g, reached)
+	}
+}
+
+func (s *state) fallBack(g *detect.Groups[detect.Pair, attempts], reached map[version]success) {
+	for k, a := range g.All {
 		w := reached[version{k.Server.Port(), !k.Server.Addr().Unmap().Is4()}]
 		if w.count >= a.Count && w.last >= a.First && w.first.Sub(a.Last) < patience {
 			a.other = a.Count

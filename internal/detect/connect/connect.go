@@ -36,7 +36,7 @@ var Detector = &detect.Detector{
 		{
 			Kind:      "tcp.connect-timeout",
 			Means:     "SYNs went unanswered: they, or the answers, were dropped on the way, or the host is gone.",
-			Threshold: "no answer for 3 s or after a second SYN (hosts send it again after 1 s, RFC 6298); severity by the share of the attempts, as for refused ones. Attempts that an ICMP error answered are icmp.unreachable",
+			Threshold: "no answer for 3 s or after a second SYN (hosts send it again after 1 s, RFC 6298); severity by the share of the attempts, as for refused ones. Attempts that an ICMP error answered are icmp.unreachable; where the answers of all connections are missing, the capture is tcp.one-way",
 			Next:      "Check the NSG and the effective routes of both ends for this flow, then any firewall in between; capture at the other end to see where the SYN is lost.",
 		},
 		{
@@ -100,6 +100,8 @@ type state struct {
 	rejected map[detect.Pair]bool        // an ICMP error answered
 	waiting  []attempt                   // to be judged when the end of the capture is known
 	refusing map[netip.AddrPort]struct{} // services that refused
+	oneSided int                         // successes of which the server's side is not in the capture
+	twoSided int                         // the others
 	targeted int                         // targets of all sources that are told apart
 	knocking int                         // sources of all targets
 }
@@ -171,6 +173,11 @@ func (s *state) learn(c *detect.Connection) {
 }
 
 func (s *state) success(c *detect.Connection) {
+	if c.SYNACK.Seen() {
+		s.twoSided++
+	} else {
+		s.oneSided++
+	}
 	k := c.Pair()
 	w, known := s.worked[k]
 	if !known && len(s.worked) >= maxKept {
@@ -250,6 +257,9 @@ func (s *state) end(sum *detect.Summary) {
 	}
 	for _, a := range detect.Gather(&s.refused) {
 		s.reportRefused(a)
+	}
+	if s.oneSided > 4*s.twoSided {
+		return // answers are not in the capture: tcp.one-way
 	}
 	for _, a := range detect.Gather(&s.silent) {
 		s.reportSilent(a)

@@ -103,6 +103,9 @@ func (s *state) reportSilent(a *attempts) {
 		f.Summary = fmt.Sprintf("%s got no answer at all, in %s at %s.", a.tried(), detect.Count(a.syns, "SYN"), detect.Clock(a.First))
 	}
 	switch {
+	case a.other == a.Count:
+		f.Detail["fellBack"] = true
+		f.Summary += " The client reached the same port over the other IP version, later than it need have."
 	case s.pass.IsVantage(flow.Server.Addr()):
 		f.Culprit, f.Confidence = finding.Server, 0.8
 		f.Summary += " The SYNs reached the captured machine, which did not answer: its own firewall drops them, or its accept queue is full."

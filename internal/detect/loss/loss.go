@@ -66,8 +66,12 @@ func (s *state) connection(c *detect.Connection) {
 	}
 	var m [2]measure
 	for i, d := range []flow.Direction{c.ClientSide, c.ClientSide.Other()} {
-		if !hole[i] {
-			m[i] = measured(&c.Sides[d], &c.Sides[d.Other()])
+		if hole[i] {
+			continue
+		}
+		m[i] = measured(&c.Sides[d], &c.Sides[d.Other()])
+		if c.Sides[d.Other()].Trouble().ZeroWindowFor >= full && m[i].lost() <= probes {
+			m[i] = measure{} // what a full receiver has to drop is tcp.zero-window
 		}
 	}
 	if m[0].lost()+m[1].lost() > 0 {
@@ -91,6 +95,11 @@ const (
 	// idle is the silence after which a stateful device may have forgotten
 	// the connection.
 	idle = 3 * time.Second
+
+	// A receiver is full that closed its window for so long, and what it
+	// drops then are a few probes.
+	full   = 200 * time.Millisecond
+	probes = 8
 )
 
 // silent keeps a connection one side of which stopped answering, and reports

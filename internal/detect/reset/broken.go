@@ -181,7 +181,7 @@ func (b *broken) words(f *finding.Finding, h how) {
 		}
 		if b.lifeless == b.Count && b.foreign == 0 {
 			f.Summary += " Only keep-alives went unanswered: the other side, or something in between, had forgotten it already."
-		} else {
+		} else if b.foreign == 0 {
 			f.Summary += " Something in between forgot it."
 		}
 		f.NextStep = "Compare the silence with the idle timeouts of the load balancer, NAT gateway and firewalls on the way (Azure: 4 minutes unless set), and turn on TCP keep-alives below that, or keep the server from forgetting."
