@@ -89,7 +89,7 @@ var lossy = []experiment{
 				w.client.fetch(w.client.browser(nil), web, "3000")
 			}
 		},
-		shows: "tcp.time_delta > 1.5",
+		shows: "tcp.flags.syn == 1 && tcp.flags.ack == 1 && tcp.time_relative > 1.5 && !tcp.analysis.retransmission",
 		want:  want(analysis.SlowNetwork, finding.Network, "tcp.slow-handshake"),
 	},
 	{
