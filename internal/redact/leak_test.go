@@ -61,7 +61,7 @@ func TestNothingLeaks(t *testing.T) {
 			t.Errorf("the counters of %d captures were compared, want more", compared.Load())
 		}
 	})
-	for _, file := range files {
+	for i, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			source, err := os.ReadFile(file)
@@ -85,7 +85,7 @@ func TestNothingLeaks(t *testing.T) {
 			if record.Output.Packets+dropped != record.WasDerivedFrom.Packets {
 				t.Errorf("%d packets kept and %d dropped of %d", record.Output.Packets, dropped, record.WasDerivedFrom.Packets)
 			}
-			before := originals(packets(source))
+			before := collect(packets(source))
 			before.addresses(t, out.Bytes())
 			before.addresses(t, text)
 			before.payload(t, out.Bytes())
@@ -99,8 +99,10 @@ func TestNothingLeaks(t *testing.T) {
 					t.Errorf("TCP counters(-source +derivative):\n%s", diff)
 				}
 			}
-			if tshark != "" {
-				opens(t, tshark, out.Bytes(), record.Output.Packets)
+			// Starting tshark takes longer than all else; our own recordings
+			// are much alike.
+			if ours := strings.HasPrefix(file, "../analysis"); tshark != "" && (!ours || i%8 == 0) {
+				opens(t, tshark, out.Bytes(), file, record.Output.Packets)
 			}
 			if t.Failed() || dropped > 0 {
 				t.Logf("%d of %d packets kept; dropped: %v", record.Output.Packets, record.WasDerivedFrom.Packets, record.Dropped)
@@ -128,9 +130,9 @@ type secrets struct {
 	windows map[[8]byte]int64 // eight bytes of payload, and the frame that they are from
 }
 
-// originals collects the addresses of frames, at every place that a decoder
+// collect notes the addresses of frames, at every place that a decoder
 // of ours shows one, and the payload.
-func originals(all []pcap.Record) *secrets {
+func collect(all []pcap.Record) *secrets {
 	s := &secrets{map[netip.Addr]bool{}, map[[6]byte]bool{}, map[[8]byte]int64{}}
 	var d packet.Decoder
 	for i := range all {
@@ -219,38 +221,68 @@ func (s *secrets) mustNotShare(t *testing.T, rec *pcap.Record) {
 	}
 }
 
-// opens lets tshark read the derivative: all packets, no word of complaint.
-func opens(t *testing.T, tshark string, capture []byte, packets int64) {
+// opens lets tshark read the derivative: all packets, no word of complaint,
+// right checksums, and not more that is malformed than in the source.
+func opens(t *testing.T, tshark string, capture []byte, source string, packets int64) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "derivative.pcap")
 	if err := os.WriteFile(file, capture, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), tshark, "-n", "-r", file, "-T", "fields", "-e", "frame.number", "-e", "_ws.malformed",
-		"-o", "ip.check_checksum:TRUE", "-e", "ip.checksum.status", "-o", "tcp.check_checksum:TRUE", "-e", "tcp.checksum.status", "-e", "ip.fragment")
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	lines, err := cmd.Output()
-	// The one thing it says when all is well is that it should not be root.
-	said := strings.ReplaceAll(complaints.String(), "Running as user \"root\" and group \"root\". This could be dangerous.\n", "")
-	if err != nil || said != "" {
-		t.Errorf("tshark: %v %s", err, said)
+	lines := askTshark(t, tshark, file)
+	if int64(len(lines)) != packets {
+		t.Errorf("tshark sees %d packets, want %d", len(lines), packets)
 	}
-	if n := bytes.Count(lines, []byte("\n")); int64(n) != packets {
-		t.Errorf("tshark sees %d packets, want %d", n, packets)
-	}
-	for line := range strings.Lines(string(lines)) {
-		f := strings.Split(strings.TrimRight(line, "\n"), "\t")
-		if len(f) < 5 {
-			t.Fatalf("tshark says %q", line)
-		}
+	malformed := 0
+	for _, f := range lines {
 		if f[1] != "" {
-			t.Errorf("tshark calls frame %s malformed", f[0])
+			malformed++
+		}
+		if fragmented := f[4] != ""; fragmented {
+			continue
 		}
 		for i, what := range []string{"IP", "TCP"} {
-			if fragmented := f[4] != ""; !fragmented && slices.Contains(strings.Split(f[2+i], ","), "0") {
+			if slices.Contains(strings.Split(f[2+i], ","), "0") {
 				t.Errorf("the %s checksum of frame %s is wrong", what, f[0])
 			}
 		}
 	}
+	if malformed == 0 {
+		return
+	}
+	for _, f := range askTshark(t, tshark, source) {
+		if f[1] != "" {
+			malformed--
+		}
+	}
+	if malformed > 0 {
+		t.Errorf("tshark calls %d frames more malformed than in the source", malformed)
+	}
+}
+
+// askTshark returns the fields of each frame.
+func askTshark(t *testing.T, tshark, file string) (lines [][]string) {
+	t.Helper()
+	args := []string{"-n", "-r", file, "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-T", "fields"}
+	fields := []string{"frame.number", "_ws.malformed", "ip.checksum.status", "tcp.checksum.status", "ip.fragment"}
+	for _, f := range fields {
+		args = append(args, "-e", f)
+	}
+	cmd := exec.CommandContext(t.Context(), tshark, args...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	// It warns of root, whatever the file.
+	said := strings.ReplaceAll(complaints.String(), "Running as user \"root\" and group \"root\". This could be dangerous.\n", "")
+	if err != nil || said != "" {
+		t.Errorf("tshark: %v %s", err, said)
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if len(f) != len(fields) {
+			t.Fatalf("tshark says %q", line)
+		}
+		lines = append(lines, f)
+	}
+	return lines
 }
