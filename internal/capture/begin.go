@@ -144,13 +144,15 @@ func (s *Starter) adopt(ctx context.Context, c Case, session Session) (Case, err
 	if err := s.log(ctx, c, audit.Start, audit.After, actorSelf, "", audit.Done); err != nil {
 		return c, err
 	}
+	// The date first: once its path is recorded, a file may be analysed, and
+	// nobody comes by here again.
+	if err := s.Ledger.expireOn(ctx, c, c.DeleteAfter); err != nil {
+		return c, err
+	}
 	if session.StoragePath != "" {
 		if err := s.Ledger.ExpectAt(ctx, session.StoragePath, c); err != nil {
 			return c, fmt.Errorf("record where capture %s lands: %w", c.ID, err)
 		}
-	}
-	if err := s.Ledger.expireOn(ctx, c, c.DeleteAfter); err != nil {
-		return c, err
 	}
 	failpoint.Here("path-recorded")
 	if c.TargetType == AzureVMSS && len(c.Instances) == 0 { // chosen by a process that is gone
@@ -261,6 +263,7 @@ func (s *Starter) postpone(ctx context.Context, c Case, cause error) (Case, erro
 	}
 	now := s.Now().UTC()
 	var paused error
+	region := c.Region
 	throttled, _ := errors.AsType[*ThrottledError](cause)
 	if throttled != nil {
 		paused = s.Ledger.pause(ctx, c.subscription(), now, throttled.RetryAfter)
@@ -271,6 +274,7 @@ func (s *Starter) postpone(ctx context.Context, c Case, cause error) (Case, erro
 		}
 		c.Attempts++
 		c.Reason = cause.Error()
+		c.Region = cmp.Or(c.Region, region) // where to look whether it started all the same
 		if throttled != nil {
 			c.NotBefore = now.Add(min(throttled.RetryAfter, maxPause))
 		}

@@ -15,6 +15,7 @@ import (
 // TestStartsPerHour has two processes start at once: together they stay
 // within the budget, and an hour later there is one again.
 func TestStartsPerHour(t *testing.T) {
+	t.Parallel()
 	w := shop()
 	var targets []string
 	for n := range 12 {
@@ -48,6 +49,7 @@ func TestStartsPerHour(t *testing.T) {
 
 // TestActivePerVM has many alerts of different profiles race for one machine.
 func TestActivePerVM(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	var wg sync.WaitGroup
 	for n := range 12 {
@@ -84,6 +86,7 @@ func TestActivePerVM(t *testing.T) {
 }
 
 func TestKillSwitch(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	running := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -104,6 +107,7 @@ func TestKillSwitch(t *testing.T) {
 // TestStrangers: sessions that no record explains are reported; those with our
 // name end, those of others are left alone.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	start := func(name, target string) capture.Session {
@@ -142,6 +146,7 @@ func TestStrangers(t *testing.T) {
 // TestPartialList: what is not listed because its region did not answer is
 // not gone.
 func TestPartialList(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))

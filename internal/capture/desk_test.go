@@ -15,6 +15,7 @@ import (
 var ana = capture.Person{Name: "ana@example.com", Reason: "ticket 7"}
 
 func TestApproval(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "asked", vms+"web1")))
@@ -60,6 +61,7 @@ func TestApproval(t *testing.T) {
 }
 
 func TestNotApproved(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	rejected := r.one(a, r.fire(a, r.fired("a", "asked", vms+"web1")))
@@ -81,6 +83,7 @@ func TestNotApproved(t *testing.T) {
 }
 
 func TestDesk(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	one := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -135,6 +138,7 @@ func TestDesk(t *testing.T) {
 	if _, err := a.desk.Delete(t.Context(), one.ID, ana); !errors.Is(err, capture.ErrState) || r.expired[one.ID] != 0 {
 		t.Errorf("Delete of what is held: %v", err)
 	}
+	r.early = true
 	if c, err := a.desk.Delete(t.Context(), two.ID, ana); err != nil || c.State != capture.Expired || r.expired[two.ID] != 1 {
 		t.Errorf("Delete: %v, %s", err, c.State)
 	}

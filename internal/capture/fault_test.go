@@ -28,6 +28,7 @@ func only(what string, f *local.Fault) func(*http.Request) *local.Fault {
 }
 
 func TestF1AlertTwice(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	al := r.fired("a", "tls", vms+"web1")
@@ -49,6 +50,7 @@ func TestF1AlertTwice(t *testing.T) {
 }
 
 func TestF2RefiresJoin(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	first := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -75,6 +77,7 @@ func TestF2RefiresJoin(t *testing.T) {
 }
 
 func TestF3ResolvedFirst(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	al := r.fired("a", "tls", vms+"web1")
@@ -85,6 +88,7 @@ func TestF3ResolvedFirst(t *testing.T) {
 }
 
 func TestF4LedgerDown(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	a.life.endAfter(0)
@@ -101,6 +105,7 @@ func TestF4LedgerDown(t *testing.T) {
 // an alert, a sweep and an end, and starts another: there is one capture, and
 // it ends (F5, F6, F23, F38).
 func TestF5F6F23KilledAnywhere(t *testing.T) {
+	t.Parallel()
 	for n := 0; ; n++ {
 		r, _ := newMemoryRig(t)
 		a := r.app()
@@ -132,6 +137,7 @@ func TestF5F6F23KilledAnywhere(t *testing.T) {
 }
 
 func TestF7ProvisioningFails(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.setFault(only("PUT", &local.Fault{FailOperation: "the disk of the machine is full"}))
 	a := r.app()
@@ -144,6 +150,7 @@ func TestF7ProvisioningFails(t *testing.T) {
 }
 
 func TestF9Throttled(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.setFault(only("PUT", &local.Fault{Status: 429, Code: "TooManyRequests", RetryAfter: 2 * time.Minute}))
 	a := r.app()
@@ -165,6 +172,7 @@ func TestF9Throttled(t *testing.T) {
 }
 
 func TestF10Busy(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.setFault(func(req *http.Request) *local.Fault {
 		if req.Method == http.MethodPut && strings.Contains(string(req.URL.Path), "/packetCaptures/") && r.asked[req.URL.Path] < 4 {
@@ -181,6 +189,7 @@ func TestF10Busy(t *testing.T) {
 }
 
 func TestF11RoleRemoved(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	running := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -203,6 +212,7 @@ func TestF11RoleRemoved(t *testing.T) {
 }
 
 func TestF12UnknownOutcome(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.setFault(only("PUT", &local.Fault{AfterEffect: true, Drop: true}))
 	a := r.app()
@@ -216,6 +226,7 @@ func TestF12UnknownOutcome(t *testing.T) {
 }
 
 func TestF13MachineGone(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -230,6 +241,7 @@ func TestF13MachineGone(t *testing.T) {
 }
 
 func TestF17PartialFailure(t *testing.T) {
+	t.Parallel()
 	w := shop()
 	w.VMs = nil
 	var targets []string
@@ -253,6 +265,7 @@ func TestF17PartialFailure(t *testing.T) {
 }
 
 func TestF18StoppedEarly(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -267,6 +280,7 @@ func TestF18StoppedEarly(t *testing.T) {
 // TestF19StopFails: a stop that fails for good falls through to deletion,
 // whatever Azure answers, and without the audit log too (F46).
 func TestF19StopFails(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.agent.deaf = true
 	a := r.app()
@@ -283,6 +297,7 @@ func TestF19StopFails(t *testing.T) {
 }
 
 func TestF20UnknownState(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.agent.deaf = true
 	a := r.app()
@@ -298,6 +313,7 @@ func TestF20UnknownState(t *testing.T) {
 }
 
 func TestF21Overlap(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	if _, err := capture.NewLedger(r.store).Lease(t.Context(), "sweep-"+sub, 30*time.Second); err != nil {
@@ -312,6 +328,7 @@ func TestF21Overlap(t *testing.T) {
 }
 
 func TestF22ThreeHoursLate(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.agent.deaf = true
 	a := r.app()
@@ -328,6 +345,7 @@ func TestF22ThreeHoursLate(t *testing.T) {
 }
 
 func TestF27EventLost(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -344,6 +362,7 @@ func TestF27EventLost(t *testing.T) {
 }
 
 func TestF27NoFile(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.agent.mute = true
 	a := r.app()
@@ -358,6 +377,7 @@ func TestF27NoFile(t *testing.T) {
 // TestF37Held: a hold of the storage, or of a person, keeps evidence; it is
 // tried again each day.
 func TestF37Held(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -388,6 +408,7 @@ func TestF37Held(t *testing.T) {
 }
 
 func TestF39NeverEarly(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -405,6 +426,7 @@ func TestF39NeverEarly(t *testing.T) {
 
 // TestF42PolicyChanges: what runs keeps to the policy that started it.
 func TestF42PolicyChanges(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
@@ -416,6 +438,7 @@ func TestF42PolicyChanges(t *testing.T) {
 }
 
 func TestF45CorruptRecord(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	for key, body := range map[string]string{"open/inc-x/pc-bad.json": "{", "open/inc-y/pc-new.json": `{"schema":"pcapwarden.case/v9"}`} {
@@ -447,6 +470,7 @@ func (s noAudit) Create(ctx context.Context, key string, body []byte) (string, e
 // TestF46NoAuditLog: nothing starts, nothing is exported or deleted; what runs
 // is stopped.
 func TestF46NoAuditLog(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.agent.deaf = true
 	a := r.app()

@@ -15,6 +15,7 @@ import (
 // TestFleet has one alert hit 300 machines while Azure throttles every tenth
 // request and the process is killed twice: each machine is captured on, once.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	w := shop()
 	w.VMs = nil
 	var targets []string
@@ -75,6 +76,7 @@ func TestFleet(t *testing.T) {
 
 // TestInFlight: never more requests at once than the cases that are worked on.
 func TestInFlight(t *testing.T) {
+	t.Parallel()
 	w := shop()
 	w.VMs = nil
 	var targets []string

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
@@ -124,7 +123,17 @@ func (m *memory) count(prefix string) (n int) {
 
 var _ ledger.Store = (*memory)(nil)
 
-func newMemoryRig(t testing.TB) (*rig, *memory) {
+func newMemoryRig(t tester) (*rig, *memory) {
 	m := newMemory()
 	return newRigIn(t, shop(), 100_000, m), m
+}
+
+// bytes is what the records take, roughly.
+func (m *memory) bytes() (n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k, r := range m.records {
+		n += int64(len(k) + cap(r.body) + 100)
+	}
+	return n
 }

@@ -13,6 +13,7 @@ import (
 // TestPreflight names the exact blocker of a machine that can't be captured
 // on, in words that say what to do, and asks Azure for nothing (F14, F15, F44).
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	change := func(f func(*local.VM)) func(*local.World) {
 		return func(w *local.World) { f(&w.VMs[0]) }
 	}
@@ -56,6 +57,7 @@ func TestPreflight(t *testing.T) {
 
 // TestTagRemoved: the opt-in is checked again at every start (H12).
 func TestTagRemoved(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	r.setFault(only("PUT", &local.Fault{Status: 500, Code: "InternalServerError"}))
 	a := r.app()
@@ -72,6 +74,7 @@ func TestTagRemoved(t *testing.T) {
 // TestScaleSet captures on instances that can be captured on, never on all
 // (F16): at most as many as the profile allows, and the case says which.
 func TestScaleSet(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		named []string
@@ -105,6 +108,7 @@ func TestScaleSet(t *testing.T) {
 }
 
 func TestEmptyScaleSet(t *testing.T) {
+	t.Parallel()
 	w := shop()
 	w.ScaleSets[0].Instances = nil
 	r := newRig(t, w, 100)
@@ -114,6 +118,7 @@ func TestEmptyScaleSet(t *testing.T) {
 
 // TestFlexibleScaleSet captures on its machines by themselves.
 func TestFlexibleScaleSet(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, shop(), 100)
 	a := r.app()
 	result := r.fire(a, r.fired("a", "tls", flexID))
@@ -138,6 +143,7 @@ func TestFlexibleScaleSet(t *testing.T) {
 // TestLookups finds machines by their interface and by their name, and takes
 // nothing for granted about what it finds.
 func TestLookups(t *testing.T) {
+	t.Parallel()
 	elsewhere := vm("web9")
 	elsewhere.ID = strings.Replace(elsewhere.ID, "/shop/", "/bank/", 1)
 	tests := []struct {

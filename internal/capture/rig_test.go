@@ -102,15 +102,27 @@ func shop() local.World {
 	return w
 }
 
+// A tester is a test, or one try of a random one.
+type tester interface {
+	Helper()
+	Logf(format string, args ...any)
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(f func())
+}
+
 // A rig is an app with a pretended Azure around it, and a clock to turn.
 type rig struct {
-	testing.TB
+	tester
 	store   ledger.Store
 	server  *local.Server
 	arm     *arm.Watcher
 	agent   *agent
 	policy  *policy.Policy
 	starts  bool
+	early   bool // people delete evidence before its date
 	clock   *clock
 	landed  []string // URLs whose event did not come yet
 	notices map[string]capture.Notice
@@ -136,10 +148,10 @@ func openFolder(t testing.TB) ledger.Store {
 	return store
 }
 
-func newRigIn(t testing.TB, w local.World, starts int, store ledger.Store) *rig {
+func newRigIn(t tester, w local.World, starts int, store ledger.Store) *rig {
 	t.Helper()
 	r := &rig{
-		TB: t, store: store, clock: &clock{now: t0}, starts: true, notices: map[string]capture.Notice{},
+		tester: t, store: store, clock: &clock{now: t0}, starts: true, notices: map[string]capture.Notice{},
 		expired: map[string]int{}, keep: map[string]error{}, asked: map[string]int{},
 	}
 	p, err := policy.Load([]byte(strings.Replace(policyText, "STARTS", fmt.Sprint(starts), 1)))
@@ -226,6 +238,9 @@ func (r *rig) app() *app {
 		if err := r.keep[c.ID]; err != nil {
 			return err
 		}
+		if c.Hold != nil || r.clock.Now().Before(c.DeleteAfter) && !r.early {
+			r.Errorf("evidence of %s is deleted at %s, due at %s, hold %v", c.ID, r.clock.Now(), c.DeleteAfter, c.Hold)
+		}
 		r.expired[c.ID]++
 		return nil
 	}}
@@ -258,26 +273,27 @@ func (r *rig) pass(a *app, d time.Duration) {
 		r.clock.turn(time.Minute)
 		r.agent.tick()
 		r.server.Settle()
-		r.analyse(a)
-		if err := r.sweep(a); err != nil {
+		r.analyse()
+		if err := r.sweep(a); err != nil && !errors.Is(err, errKilled) {
 			r.Logf("sweep at %s: %v", r.clock.Now().Format(time.TimeOnly), err)
 		}
 	}
 }
 
 // analyse does what the third function does to the records.
-func (r *rig) analyse(a *app) {
+func (r *rig) analyse() {
 	r.Helper()
+	l := capture.NewLedger(r.store) // in a process of its own
 	r.mu.Lock()
 	urls := r.landed
 	r.landed = nil
 	r.mu.Unlock()
 	for _, url := range urls {
-		c, err := a.Ledger.ByPath(context.Background(), url)
+		c, err := l.ByPath(context.Background(), url)
 		if err != nil {
 			continue // a stranger's
 		}
-		if _, err := a.Ledger.Change(context.Background(), c.Incident, c.ID, func(c *capture.Case) error {
+		if _, err := l.Change(context.Background(), c.Incident, c.ID, func(c *capture.Case) error {
 			if c.File(url) != nil {
 				return ledger.ErrUnchanged
 			}
@@ -405,18 +421,20 @@ type agent struct {
 	running map[string]local.Session
 	began   map[string]time.Time
 	longest time.Duration
-	most    int            // on one machine at once
-	total   map[string]int // sessions ever, by target
+	names   map[string]bool // of sessions that ever ran
+	most    int             // on one machine at once
+	total   map[string]int  // sessions ever, by target
 }
 
 func (a *agent) Start(_ context.Context, s local.Session) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.began == nil {
-		a.began, a.total = map[string]time.Time{}, map[string]int{}
+		a.began, a.total, a.names = map[string]time.Time{}, map[string]int{}, map[string]bool{}
 	}
 	a.running[s.ID], a.began[s.ID] = s, a.clock.Now()
 	a.total[strings.ToLower(s.Target)]++
+	a.names[s.Name] = true
 	n := 0
 	for _, other := range a.running {
 		if strings.EqualFold(other.Target, s.Target) {

@@ -205,8 +205,7 @@ func (s *Sweeper) sweep(ctx context.Context, c Case, l *listing) (Action, error)
 func (s *Sweeper) observe(ctx context.Context, c Case, l *listing) (o Observation, err error) {
 	w := s.Starter.Watcher
 	o.Session, o.Found = l.byName[c.ID]
-	started := c.State == Capturing || c.SessionID != "" && l.partial
-	if !o.Found && started && c.Region != "" {
+	if !o.Found && (c.State == Capturing || l.partial) && c.Region != "" {
 		o.Session, err = w.Find(ctx, c.subscription(), c.Region, c.ID)
 		switch {
 		case err == nil:
