@@ -64,6 +64,16 @@ type cursor struct {
 	kind   uint16 // EtherType, or IP protocol
 	depth  int
 	tunnel Tunnel // what was opened so far
+	start  int    // capacity of data at the start of the frame; -1 once data is a reassembled datagram
+}
+
+// headerEnds notes where the headers of the frame end, if rest, which follows
+// them, lies in the frame. Slicing takes from the capacity what it takes from
+// the front.
+func (c *cursor) headerEnds(p *Packet, rest []byte) {
+	if c.start >= 0 {
+		p.HeaderLength = c.start - cap(rest)
+	}
 }
 
 // skip passes over n bytes; false if they were not captured.
@@ -94,7 +104,7 @@ func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
 	p.WindowScale = -1
 	d.fragments.recycle()
 	// More bytes captured than sent makes no sense; tshark ignores them.
-	c := cursor{data: rec.Data[:min(len(rec.Data), rec.Length)], wire: rec.Length}
+	c := cursor{data: rec.Data[:min(len(rec.Data), rec.Length)], wire: rec.Length, start: cap(rec.Data)}
 	next := c.linkHeader(rec.LinkType)
 	for next > headerBad {
 		if c.depth > maxDepth {
@@ -125,6 +135,11 @@ func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
 	}
 	if next == headerBad {
 		d.counters.Undecodable++
+	}
+	if p.Payload != nil {
+		c.headerEnds(p, p.Payload)
+	} else {
+		c.headerEnds(p, c.data)
 	}
 }
 

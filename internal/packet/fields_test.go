@@ -146,10 +146,37 @@ func TestFields(t *testing.T) {
 			if test.name == "quote_is_rubbish" {
 				test.want.Payload = []byte("\xff\xff")
 			}
+			got.HeaderLength = 0 // see TestHeaderLength
 			if diff := cmp.Diff(test.want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("Decode(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The headers end where the payload begins, or what is not decoded.
+func TestHeaderLength(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		data []byte
+		want int
+	}{
+		{"tcp", frame("hello", eth(0x800), inner4, web), 54},
+		{"tcp_without_payload", frame("", eth(0x800), inner4, web), 54},
+		{"tcp_options", frame("", eth(0x800), inner4, tcp(40000, 443, SYN, 2, 4, 5, 0xb4)), 58},
+		{"trailer", frame("", trailer(6), eth(0x800), inner4, web), 54},
+		{"cut_tcp_header", frame("hello", eth(0x800), inner4, web)[:52], 52},
+		{"udp", frame("hello", eth(0x8100), raw("2064 0800"), ip4(17, innerA, innerB), udp(50000, 9999)), 46},
+		{"tunnel", frame("hello", eth(0x800), outer4(17), udp(50000, 4789), raw("0800000000000100"), eth(0x800), inner4, web), 104},
+		{"no_tunnel_after_all", frame("\x00\x00hello wor", eth(0x800), ip4(17, innerA, innerB), udp(50000, 3544)), 42},
+		{"icmp", frame("hello", eth(0x800), ip4(1, innerA, innerB), raw("08000000 00000000")), 42},
+		{"unknown_protocol", frame("hello", eth(0x800), ip4(89, innerA, innerB)), 34},
+		{"not_ip", frame("hello", eth(0x88cc)), 14},
+		{"last_fragment", fragment4(piece{0, 40}), 34},
+	} {
+		if p, _ := decodeEthernet(test.data, max(60, len(test.data))); p.HeaderLength != test.want {
+			t.Errorf("%s: %d bytes of headers, want %d", test.name, p.HeaderLength, test.want)
+		}
 	}
 }
 

@@ -70,6 +70,8 @@ func (d *Decoder) fragment(c *cursor, p *Packet, f fragment) header {
 		return headerNone
 	}
 	d.counters.Reassembled++
+	c.headerEnds(p, c.data)
+	c.start = -1
 	p.Fragment, p.Reassembled = false, true
 	c.data, c.wire = whole, len(whole)
 	p.IPPayloadLength = len(whole)

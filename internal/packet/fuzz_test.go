@@ -53,6 +53,10 @@ func check(t *testing.T, p *Packet, data []byte) {
 		t.Fatalf("segment of %d, IP payload of %d bytes", p.SegmentLength, p.IPPayloadLength)
 	case p.Protocol == ProtocolTCP && !p.PartialHeader && len(p.Payload) > p.SegmentLength:
 		t.Fatalf("%d bytes of a segment of %d", len(p.Payload), p.SegmentLength)
+	case p.HeaderLength < 0 || p.HeaderLength > len(data):
+		t.Fatalf("%d bytes of headers in %d of data", p.HeaderLength, len(data))
+	case !p.Reassembled && len(p.Payload) > 0 && p.Tunnel == 0 && &data[p.HeaderLength] != &p.Payload[0]:
+		t.Fatalf("the headers do not end where the payload begins, but after %d bytes", p.HeaderLength)
 	case !p.Reassembled && len(p.Payload) > len(data):
 		t.Fatal("more payload than data")
 	}

@@ -77,6 +77,10 @@ type Packet struct {
 
 	// Payload is what was captured of the transport's payload.
 	Payload []byte
+
+	// HeaderLength is how many bytes of the frame lie before the payload, or
+	// before what was not decoded.
+	HeaderLength int
 }
 
 // ICMP is the head of an ICMP message, and of the packet that an error quotes.

@@ -62,6 +62,8 @@ func (c *cursor) tcp(p *Packet) header {
 	if len(h) > 20 {
 		p.tcpOptions(h[20:min(length, len(h))])
 		p.Payload = h[min(length, len(h)):]
+	} else {
+		c.skip(len(h))
 	}
 	return headerNone
 }
@@ -126,6 +128,7 @@ func (c *cursor) icmp(p *Packet) header {
 	m.Type, m.Code = h[0], h[1]
 	p.Transport = true
 	if len(h) < 8 {
+		c.skip(len(h))
 		return headerNone
 	}
 	p.Payload = h[8:]
