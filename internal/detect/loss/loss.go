@@ -31,7 +31,7 @@ var Detector = &detect.Detector{
 		Means: "Data had to be sent again because it was lost, or arrived in another order than it was sent, or one side fell silent in the middle of a conversation. " +
 			"What is sent again although it had arrived, what a capture holds twice and keep-alives do not count; " +
 			"what tshark calls out of order counts as lost if it passed here before, or was sent later than what overtook it.",
-		Threshold: "of the data segments of one direction: low from 0.5 % (2 segments), medium from 2 % (5), high from 8 % (10); info from 3 segments or 5 %. " +
+		Threshold: "of the data segments of one direction: low from 0.5 % (2 segments, or 1 of 10 and fewer), medium from 2 % (5), high from 8 % (10); info from 3 segments or 5 %. " +
 			"Reordering: the same. A segment sent again 3 times within 3 s or more that is never acknowledged, or at least once after a silence: high. " +
 			"ntopng asks for 5 and 10 %, Suricata for 10 in a flow; an ACK for data that is not in the capture means that the capture is incomplete, and no more is said of loss than that leaves",
 		Next: "Lost behind the capture point: look at the path to the receiver. Lost ahead of it: at the path from the sender. Check interface drops, the VM's bandwidth limit and the load of NVAs and firewalls on it, or capture on the other end at the same time.",
@@ -185,7 +185,8 @@ func severity(n, of int) (finding.Severity, bool) {
 		return finding.High, true
 	case share >= 0.02 && n >= 5:
 		return finding.Medium, true
-	case share >= 0.005 && n >= 2:
+	case share >= 0.005 && n >= 2, share >= 0.1:
+		// One lost segment of a handful is all that such a capture shows.
 		return finding.Low, true
 	}
 	return finding.Info, n >= 3 || share >= 0.05
