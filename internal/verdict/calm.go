@@ -79,10 +79,21 @@ func (c *court) blind() finding.Kind {
 		return "capture.truncated"
 	case !f.worked():
 		return "nothing"
-	case 2*f.failed() >= f.Connections.Seen && f.failed() > 0:
+	case c.unexplained() > 0 && 2*c.unexplained() >= f.Connections.Seen:
 		return "unexplained"
 	}
 	return ""
+}
+
+// unexplained is how many connections never came about without a finding that
+// tells of such.
+func (c *court) unexplained() (n int64) {
+	for _, k := range kinds("tcp.connect-refused", "tcp.connect-timeout", "tcp.half-open") {
+		if !c.has(k) {
+			n += c.facts.failed(k)
+		}
+	}
+	return n
 }
 
 // tooLate: the capture began after the incident, of which no more is known
@@ -129,7 +140,7 @@ func (c *court) inconclusive(why finding.Kind) Verdict {
 		v.NextStep = "Capture while it happens: a continuous (ring-buffer) capture that runs before the next time, or one that starts on an earlier sign."
 	case "unexplained":
 		v.Culprit, v.Confidence = finding.Unknown, 0.6
-		v.Summary = fmt.Sprintf("%s failed, and nothing in the capture says why. %s.", capital(of(f.failed(), f.Connections.Seen, "connection attempt")), capital(list(c.reasons())))
+		v.Summary = fmt.Sprintf("%s failed, and nothing in the capture says why. %s.", capital(of(c.unexplained(), f.Connections.Seen, "connection attempt")), capital(list(c.reasons())))
 		v.NextStep = "Capture at the other end at the same time, without filters that leave out ICMP; then see which packets are missing where."
 	case "nothing":
 		v.Culprit, v.Confidence = finding.Unknown, 0.6
@@ -170,6 +181,9 @@ func (c *court) healthy() Verdict {
 		v.Findings = append(v.Findings, i)
 	}
 	said := []string{"Nothing is wrong in what was captured: " + list(c.reasons()) + "."}
+	if i := c.first("icmp.fragmentation-needed"); i >= 0 {
+		said = append(said, "What was sent again is path MTU discovery at work: "+sentences(c.findings[i].Summary)[0])
+	}
 	if s := c.blemish(); s != "" {
 		said = append(said, s)
 	}
@@ -179,7 +193,7 @@ func (c *court) healthy() Verdict {
 	if s := c.outside(); s != "" {
 		said = append(said, s)
 	}
-	if f.Vantage.Known() && f.Vantage.Accepted > 0 && f.Vantage.Opened == 0 {
+	if len(f.ExpectedOutbound) > 0 && f.Vantage.Known() && f.Vantage.Accepted > 0 && f.Vantage.Opened == 0 {
 		said = append(said, fmt.Sprintf("The captured machine %s opened no connection of its own%s.", f.Vantage.Machine(), c.filtered()))
 	}
 	v.Summary = strings.Join(said, " ")
@@ -210,14 +224,18 @@ func (c *court) confidence() float64 {
 func (c *court) reasons() []string {
 	f := c.facts
 	var all []string
-	if n := f.Connections; n.Begun > 0 {
+	if n := f.Connections; n.Begun > 0 && 2*n.Established >= n.Begun {
 		s := part(int(n.Established), int(n.Begun), "TCP connection") + was(n.Established) + "established"
 		if f.TCP != nil && f.TCP.IRTT != nil && n.Established > 0 {
 			s += fmt.Sprintf(" (median round trip %s)", detect.Span(milliseconds(f.TCP.IRTT.Median)))
 		}
 		all = append(all, s)
 	} else if n.Answered > 0 {
-		all = append(all, fmt.Sprintf("%s, open before the capture began, carried data both ways", plural(n.Answered, "TCP connection")))
+		s := part(int(n.Answered), int(n.Seen), "TCP connection")
+		if n.Midstream == n.Seen {
+			s += ", open before the capture began,"
+		}
+		all = append(all, s+" carried data both ways")
 	}
 	if t := f.TLS; t.Worked > 0 && 2*t.Worked >= t.Tried {
 		all = append(all, part(int(t.Worked), int(t.Tried), "TLS handshake")+" came to the end")

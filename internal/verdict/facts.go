@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/service"
 )
@@ -64,13 +65,11 @@ func (f *Facts) segments() (all, lost int64) {
 	return all, lost
 }
 
-// failed is how many TCP connections never came about.
-func (f *Facts) failed() int64 {
+// failed is how many TCP connections came to this.
+func (f *Facts) failed(k finding.Kind) int64 {
 	n := 0
 	for i := range f.Services {
-		for _, k := range kinds("tcp.connect-refused", "tcp.connect-timeout", "tcp.half-open") {
-			n += f.Services[i].Failures[k]
-		}
+		n += f.Services[i].Failures[k]
 	}
 	return int64(n)
 }

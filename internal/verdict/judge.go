@@ -116,7 +116,7 @@ func (c *court) dominant(f finding.Finding) bool {
 	case f.Kind == "tcp.retransmission" || f.Kind == "tcp.zero-window":
 		affected, _ = number(f, "connections")
 	}
-	return affected > 0 && 2*affected >= all
+	return 2*affected > all
 }
 
 // lossy reports whether the many small losses of the capture come to one: 2 %
