@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
+	"github.com/pcapwarden/pcapwarden/functions/captures"
 	"github.com/pcapwarden/pcapwarden/functions/startcaptures"
 	"github.com/pcapwarden/pcapwarden/functions/sweepcaptures"
 	"github.com/pcapwarden/pcapwarden/internal/audit"
@@ -85,6 +86,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhan
 		identity.Guard(startcaptures.New(starter), check, identity.Need{App: identity.ActionGroups, Roles: []string{identity.Alerts}}, log),
 		sweepcaptures.New(sweeper, log),
 		analyzecapture.New(analyzer),
+		identity.Guard(captures.New(&capture.Desk{Sweeper: sweeper}, log), check, identity.Need{Roles: captures.Roles}, log),
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
+	"github.com/pcapwarden/pcapwarden/functions/captures"
 	"github.com/pcapwarden/pcapwarden/functions/startcaptures"
 	"github.com/pcapwarden/pcapwarden/functions/sweepcaptures"
 	"github.com/pcapwarden/pcapwarden/internal/config"
@@ -20,6 +21,13 @@ var functions = map[string]string{
 	startcaptures.Name:  "httpTrigger",
 	sweepcaptures.Name:  "timerTrigger",
 	analyzecapture.Name: "serviceBusTrigger",
+	captures.Name:       "httpTrigger",
+}
+
+// methods are those of the functions that people and Azure call.
+var methods = map[string][]string{
+	startcaptures.Name: {"post"},
+	captures.Name:      {"get", "post", "delete"},
 }
 
 type binding struct {
@@ -59,8 +67,8 @@ func TestEveryFunctionHasItsCodeAndBack(t *testing.T) {
 		}
 		switch b := f.Bindings[in]; trigger {
 		case "httpTrigger":
-			if b.AuthLevel != "function" || !slices.Equal(b.Methods, []string{"post"}) {
-				t.Errorf("%s: want POST with a function key, have %s %v", file, b.AuthLevel, b.Methods)
+			if b.AuthLevel != "function" || !slices.Equal(b.Methods, methods[name]) {
+				t.Errorf("%s: want %v with a function key, have %s %v", file, methods[name], b.AuthLevel, b.Methods)
 			}
 			if !slices.ContainsFunc(f.Bindings, func(b binding) bool { return b.Type == "http" && b.Direction == "out" && b.Name == "res" }) {
 				t.Errorf("%s: without an http output called res no caller is ever told to try again", file)
