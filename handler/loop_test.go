@@ -199,7 +199,7 @@ func TestEmulators(t *testing.T) {
 // steps are the places at which the handler may be killed, in the order of
 // the walk.
 var killSteps = []string{
-	"incident-recorded", "cases-recorded", "capture-started", "path-recorded",
+	"incident-recorded", "cases-recorded", "machine-claimed", "capture-started", "path-recorded",
 	"resolution-recorded", "capture-stopped",
 	"file-opened", "report-stored", "message-sent", "session-deleted",
 }

@@ -22,9 +22,9 @@ const Name = "startcaptures"
 const patience = 200 * time.Second
 
 // New returns the function. It answers 202 when captures are recorded and
-// started, or about to be; 200 when the alert is resolved; 4xx when the
-// policy refuses, and sending the alert again would not help; 503 when it
-// would.
+// started, about to be, or wait for an approval; 200 when the alert is
+// resolved; 4xx when the policy refuses, and sending the alert again would not
+// help; 503 when it would.
 func New(s *capture.Starter) customhandler.Function {
 	return customhandler.HTTP(Name, alert.MaxBytes, func(ctx context.Context, r *customhandler.Request) (*customhandler.Response, error) {
 		a, err := alert.Parse(r.Body)
@@ -56,8 +56,6 @@ func status(a *alert.Alert, r capture.Result) int {
 	code := http.StatusForbidden
 	for _, refusal := range r.Refused {
 		switch refusal.Reason {
-		case policy.AwaitingApproval:
-			return http.StatusAccepted
 		case policy.TargetInvalid, policy.TimeInvalid, policy.NoTarget, policy.TestAction, policy.ProfileUnknown:
 			code = http.StatusBadRequest
 		}
