@@ -12,8 +12,14 @@ import (
 type reading struct {
 	kind    finding.Kind
 	cause   Cause
-	when    func(finding.Finding, *Facts) bool // nil: always
+	when    *condition // nil: always
 	because string
+}
+
+// A condition looks at the details of a finding.
+type condition struct {
+	words string
+	holds func(finding.Finding, *Facts) bool
 }
 
 // readings are in the order in which a conversation needs things: the name
@@ -23,16 +29,16 @@ type reading struct {
 var readings = []reading{
 	{"dns.resolver-unreachable", DNSUnreachable, nil, "without a name there is no address to connect to"},
 	{"dns.failure", DNSFailure, nil, "an error instead of an address ends it before it began"},
-	{"dns.timeout", DNSUnreachable, unanswered, "a resolver that answers none of its questions is not there"},
-	{"dns.timeout", DNSFailure, lost, "names were never resolved"},
+	{"dns.timeout", DNSUnreachable, &condition{"it answered none of its questions", unanswered}, "a resolver that answers none of its questions is not there"},
+	{"dns.timeout", DNSFailure, &condition{"half of the names were never resolved", lost}, "names were never resolved"},
 	{"dns.timeout", SlowDNS, nil, "a question that is asked again is answered late"},
-	{"dns.fallback", DNSUnreachable, silent, "the first resolver is not there, and every name waits for it"},
+	{"dns.fallback", DNSUnreachable, &condition{"the first resolver did not answer at all", silent}, "the first resolver is not there, and every name waits for it"},
 	{"dns.fallback", DNSFailure, nil, "the first resolver answers with errors"},
 	{"dns.slow", SlowDNS, nil, "answers come, late"},
 
 	{"icmp.unreachable", ICMPUnreachable, nil, "somebody says in plain words that the way is closed"},
 	{"tcp.connect-refused", ConnectRefused, nil, "a RST is an answer: the way is open, the port is not"},
-	{"tcp.half-open", Suspicious, aFlood, "SYNs from many addresses that never go on are a flood"},
+	{"tcp.half-open", Suspicious, &condition{"of a flood", aFlood}, "SYNs from many addresses that never go on are a flood"},
 	{"tcp.connect-timeout", ConnectBlocked, nil, "somebody drops the SYN or its answer"},
 	{"tcp.half-open", ConnectBlocked, nil, "the SYN-ACK is lost on its way back"},
 	{"icmp.ttl-exceeded", ICMPUnreachable, nil, "packets go in circles"},
@@ -45,12 +51,12 @@ var readings = []reading{
 	{"icmp.fragmentation-needed", MTUBlackhole, nil, "the sender was told, and did not send smaller ones"},
 	{"tcp.one-way", Asymmetric, nil, "one direction is elsewhere"},
 	{"tcp.zero-window", ReceiverStalled, nil, "the receiver's buffer is full: its program does not read"},
-	{"tcp.retransmission", IdleTimeout, wasIdle, "it worked, was silent, and something in between forgot it"},
-	{"tcp.retransmission", Reordering, overtaken, "late packets are in the way, and hardly any is lost"},
+	{"tcp.retransmission", IdleTimeout, &condition{"after a silence", wasIdle}, "it worked, was silent, and something in between forgot it"},
+	{"tcp.retransmission", Reordering, &condition{"reordering", overtaken}, "late packets are in the way, and hardly any is lost"},
 	{"tcp.retransmission", PacketLoss, nil, "packets were sent and did not arrive"},
 
-	{"tcp.reset", TLSRejected, handshaking, "the connection was aborted in the middle of the TLS handshake"},
-	{"tcp.reset", IdleTimeout, wasIdle, "it worked, was silent, and something in between forgot it"},
+	{"tcp.reset", TLSRejected, &condition{"during the TLS handshake", handshaking}, "the connection was aborted in the middle of the TLS handshake"},
+	{"tcp.reset", IdleTimeout, &condition{"after a silence", wasIdle}, "it worked, was silent, and something in between forgot it"},
 	{"tcp.reset", Reset, nil, "an open connection was aborted"},
 	{"app.slow-response", SlowServer, nil, "the request was acknowledged at once, and the answer took its time"},
 	{"app.slow-client", SlowClient, nil, "the connection stood, and the client took its time"},
@@ -71,7 +77,7 @@ func broken(c Cause) bool { return c != Suspicious && c != Exposure }
 // rank returns the first reading that applies to f, and its place.
 func (c *court) rank(f finding.Finding) (int, bool) {
 	for i, r := range readings {
-		if r.kind == f.Kind && (r.when == nil || r.when(f, c.facts)) {
+		if r.kind == f.Kind && (r.when == nil || r.when.holds(f, c.facts)) {
 			return i, true
 		}
 	}
