@@ -8,7 +8,6 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/dns"
-	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
@@ -22,18 +21,10 @@ const (
 	maxServices = 4096
 	// MaxClients is how many client addresses of one service are counted.
 	MaxClients = 64
-	// samples is how many durations of one sort and service are kept for the
-	// median.
-	samples = 128
 	// maxNames is how many server names of one address are told apart; the rest
 	// is counted under the address.
 	maxNames = 64
 )
-
-// settled is how long an attempt without an answer must be open before it is
-// a failure, if the capture ends: hosts send the SYN again after 1 s and 3 s
-// (RFC 6298).
-const settled = 3 * time.Second
 
 // bulk is what a connection must carry, and for how long, to measure a
 // throughput.
@@ -162,55 +153,6 @@ func (e *entry) times(conn *detect.Connection, c *Collector) {
 			e.throughput.put(round(float64(s.Bytes)/1e3/took.Seconds()), c)
 		}
 	}
-}
-
-// Failure says as what sort of finding a connection failed, or "". A RST after
-// a FIN is the end of a connection, not a failure of it.
-func Failure(conn *detect.Connection, end pcap.Timestamp) finding.Kind {
-	rst := conn.RST()
-	if conn.FirstSYN.Seen() && !conn.Established() && !conn.Completeness.Has(flow.SawPayload) {
-		waited := conn.Reason != flow.CaptureEnded || conn.Client().SYNs > 1 || end.Sub(conn.FirstSYN.Time) >= settled
-		switch {
-		case rst.Seen() && rst.Phase == flow.AfterSYN && rst.From != conn.ClientSide:
-			return "tcp.connect-refused"
-		case rst.Seen():
-			return "" // the client took it back
-		case conn.SYNACK.Seen() && waited:
-			return "tcp.half-open"
-		case !conn.SYNACK.Seen() && waited:
-			return "tcp.connect-timeout"
-		}
-		return ""
-	}
-	if t := conn.TLS; t != nil && t.Hello != nil && !t.Incomplete {
-		_, alert := t.Failure()
-		switch {
-		case alert:
-			return "tls.alert"
-		case t.Stage() == tls.StageEstablished:
-		case conn.Closed():
-			return "tls.handshake-reset"
-		case conn.Reason == flow.CaptureEnded && len(t.Messages) > 0 && end.Sub(t.Messages[len(t.Messages)-1].Time) >= settled &&
-			conn.Sides[0].Retransmissions()+conn.Sides[1].Retransmissions() > 0:
-			return "tls.handshake-timeout"
-		}
-	}
-	if broken(conn) {
-		return "tcp.reset"
-	}
-	return ""
-}
-
-// broken reports whether a RST ended the connection while something was still
-// to come. Many clients, and some servers, end with one what is over.
-func broken(conn *detect.Connection) bool {
-	rst := conn.RST()
-	if !rst.Seen() || rst.Phase == flow.AfterFIN {
-		return false
-	}
-	server := conn.ClientSide.Other()
-	_, open := conn.Unanswered()
-	return open || rst.Foreign() || rst.From == server && (rst.Phase == flow.AfterSYNACK || rst.Phase == flow.BeforeData || conn.Outstanding(server) > 0)
 }
 
 // Conversation takes a UDP conversation that is over; resolvers are told by
@@ -348,45 +290,4 @@ func (e *entry) role(machine []netip.Addr) Role {
 		}
 	}
 	return ""
-}
-
-// A sample keeps a fair choice of what was measured.
-type sample struct {
-	n        int
-	min, max float64
-	kept     []float64
-}
-
-// add takes a duration; one of 0 was not measured.
-func (s *sample) add(d time.Duration, c *Collector) {
-	if d > 0 {
-		s.put(round(float64(d)/1e6), c)
-	}
-}
-
-func (s *sample) put(v float64, c *Collector) {
-	if s.n == 0 {
-		s.min, s.max = v, v
-	}
-	s.n++
-	s.min, s.max = min(s.min, v), max(s.max, v)
-	if len(s.kept) < samples {
-		s.kept = append(s.kept, v)
-	} else if i := c.random() % uint64(s.n); i < samples {
-		s.kept[i] = v
-	}
-}
-
-// random is SplitMix64 from a fixed seed: the same capture gives the same
-// analysis.
-func (c *Collector) random() uint64 {
-	c.seed += 0x9e3779b97f4a7c15
-	z := c.seed
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
-}
-
-func (s *sample) spread() Spread {
-	return Spread{N: s.n, Min: s.min, Median: median(s.kept), Max: s.max, kept: s.kept}
 }
