@@ -93,6 +93,9 @@ func (s *Starter) start(ctx context.Context, c Case, m Machine) (Case, error) {
 		return s.decline(ctx, c, string(no))
 	}
 	now := s.Now().UTC()
+	if !c.Resolved.IsZero() {
+		return s.decline(ctx, c, "the alert was resolved before the capture could start")
+	}
 	claim, err := s.Ledger.claim(ctx, c, s.Policy.Limits.ActivePerVM, now)
 	switch {
 	case err != nil:
@@ -195,6 +198,7 @@ func (s *Starter) split(ctx context.Context, c Case, m Machine) (Case, error) {
 	}
 	now := s.Now().UTC()
 	var ids []string
+	var children []Case
 	for _, in := range chosen {
 		id, err := resourceid.Parse(in.ID)
 		if err != nil {
@@ -212,13 +216,17 @@ func (s *Starter) split(ctx context.Context, c Case, m Machine) (Case, error) {
 		if _, _, err := s.Ledger.Open(ctx, child); err != nil {
 			return c, fmt.Errorf("record case %s: %w", child.ID, err)
 		}
-		ids = append(ids, child.ID)
+		ids, children = append(ids, child.ID), append(children, child)
 	}
-	if _, err := s.Ledger.ChangeIncident(ctx, c.Incident, func(i *Incident) error {
+	i, err := s.Ledger.ChangeIncident(ctx, c.Incident, func(i *Incident) error {
 		i.Cases = union(i.Cases, ids)
 		return nil
-	}); err != nil {
+	})
+	if err != nil {
 		return c, fmt.Errorf("record the machines of incident %s: %w", c.Incident, err)
+	}
+	if err := s.overtaken(ctx, i, children); err != nil {
+		return c, err
 	}
 	return s.settle(ctx, c, Joined, "its machines are captured on by themselves: "+why)
 }
@@ -249,8 +257,12 @@ func (s *Starter) joined(ctx context.Context, c Case, to CaseRef) (Case, error) 
 		c.Note(now, "joined: %s", c.Reason)
 		return nil
 	})
-	if err == nil {
-		s.Log.InfoContext(ctx, "alert joined a capture", "incident", c.Incident, "capture", to.Case, "target", c.Target)
+	if err != nil {
+		return c, err
+	}
+	s.Log.InfoContext(ctx, "alert joined a capture", "incident", c.Incident, "capture", to.Case, "target", c.Target)
+	if !c.Alert.Resolved.IsZero() { // meanwhile
+		_, err = s.over(ctx, to, c.Alert.ID, c.Alert.Resolved)
 	}
 	return c, err
 }

@@ -168,14 +168,16 @@ func (d *Desk) Stop(ctx context.Context, id string, p Person) (Case, error) {
 	if err != nil {
 		return c, err
 	}
-	reason := fmt.Sprintf("%s asked for it: %s", p.Name, p.Reason)
 	switch c.State {
 	case Capturing:
 		return st.stop(ctx, c, p.Name, p.Reason)
 	case Asked, Awaiting: // a session that runs and is not recorded yet is adopted, then stopped
-		return st.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-			c.Resolved = st.Now().UTC()
-			c.Note(c.Resolved, "not wanted any more: %s", reason)
+		return d.decide(ctx, id, p, audit.Stop, func(c *Case, decision Decision) error {
+			if c.State != Asked && c.State != Awaiting {
+				return fmt.Errorf("stop capture %s: %w: it is %s by now; stop it again", c.ID, ErrState, c.State)
+			}
+			c.Resolved, c.StopReason = decision.At, fmt.Sprintf("%s did not want it any more: %s", decision.By, decision.Reason)
+			c.Note(decision.At, "%s", c.StopReason)
 			return nil
 		})
 	}

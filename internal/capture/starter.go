@@ -126,6 +126,14 @@ func (s *Starter) Start(ctx context.Context, a *alert.Alert, traceparent string)
 	s.Log.InfoContext(ctx, "alert accepted", "incident", i.ID, "rule", a.Rule, "profile", d.Profile,
 		"cases", len(cases), "refused", len(r.Refused), "known", r.Known)
 	r.Cases = cases
+	// Whoever resolves the alert looks for cases after it recorded so: one of
+	// the two sees the other.
+	if known, err = s.Ledger.Incident(ctx, i.ID); err != nil {
+		return r, fmt.Errorf("read incident %s: %w", i.ID, err)
+	}
+	if err := s.overtaken(ctx, known, r.Cases); err != nil {
+		return r, err
+	}
 	s.beginAll(ctx, &r, now.Add(startBudget))
 	return r, nil
 }
@@ -218,20 +226,12 @@ func (s *Starter) resolve(ctx context.Context, a *alert.Alert, now time.Time) (R
 		return r, fmt.Errorf("list cases of incident %s: %w", r.Incident, err)
 	}
 	for _, c := range cases {
-		at := c.ref()
-		if c.State == Joined && c.JoinedTo != nil {
-			at = *c.JoinedTo
-		} else if c.State.Done() {
+		if c.State.Done() && c.State != Joined {
 			continue
 		}
-		c, err := s.Ledger.Change(ctx, at.Incident, at.Case, func(c *Case) error {
-			if !c.resolve(a.ID, now) {
-				return ledger.ErrUnchanged
-			}
-			return nil
-		})
+		c, err := s.over(ctx, c.ref(), a.ID, now)
 		if err != nil {
-			return r, fmt.Errorf("record that case %s is resolved: %w", at.Case, err)
+			return r, err
 		}
 		if c.State == Capturing && !c.Resolved.IsZero() && c.StopAsked.IsZero() {
 			if stopped, err := s.stop(ctx, c, actorSelf, "the alert is resolved"); err != nil {
@@ -243,6 +243,38 @@ func (s *Starter) resolve(ctx context.Context, a *alert.Alert, now time.Time) (R
 		r.Cases = append(r.Cases, c)
 	}
 	return r, nil
+}
+
+// overtaken tells cases that their alert was resolved while they were recorded.
+func (s *Starter) overtaken(ctx context.Context, i Incident, cases []Case) error {
+	if i.Resolved.IsZero() {
+		return nil
+	}
+	for n, c := range cases {
+		var err error
+		if cases[n], err = s.over(ctx, c.ref(), i.Alert.ID, i.Resolved); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// over records with a case, and with the one that it joined, that an alert is
+// resolved; it returns the one that captures.
+func (s *Starter) over(ctx context.Context, at CaseRef, alertID string, now time.Time) (Case, error) {
+	c, err := s.Ledger.Change(ctx, at.Incident, at.Case, func(c *Case) error {
+		if !c.resolve(alertID, now) {
+			return ledger.ErrUnchanged
+		}
+		return nil
+	})
+	if err != nil {
+		return c, fmt.Errorf("record that the alert of case %s is resolved: %w", at.Case, err)
+	}
+	if c.State == Joined && c.JoinedTo != nil && *c.JoinedTo != at {
+		return s.over(ctx, *c.JoinedTo, alertID, now)
+	}
+	return c, nil
 }
 
 func ref(a *alert.Alert) AlertRef {

@@ -38,7 +38,7 @@ const (
 // strangers looks at the sessions on machines in the policy's scope that no
 // open case explains. Those of others are reported, once; those with our
 // prefix are reported, stopped and deleted after a grace.
-func (s *Sweeper) strangers(ctx context.Context, sub string, l *listing, t *tally) error {
+func (s *Sweeper) strangers(ctx context.Context, sub string, l *listing, cases []Case, t *tally) error {
 	st := s.Starter
 	prefix := sub + "/"
 	known := map[string]bool{}
@@ -48,8 +48,15 @@ func (s *Sweeper) strangers(ctx context.Context, sub string, l *listing, t *tall
 		}
 		known[strings.TrimPrefix(k, prefix)] = true
 	}
+	open := map[string]bool{}
+	for _, c := range cases {
+		open[c.ID] = true
+	}
 	var errs []error
-	for _, session := range l.byName {
+	for _, session := range l.all {
+		if open[strings.ToLower(session.Name)] {
+			continue
+		}
 		id, err := resourceid.Parse(session.Target)
 		if err != nil || st.Policy.CheckTarget(id) != nil {
 			continue

@@ -130,6 +130,12 @@ func (s *Sweeper) subscription(ctx context.Context, sub string, cases []Case, de
 		return err
 	}
 	t.add("", err)
+	if denied, ok := errors.AsType[*DeniedError](err); ok {
+		t.add("", st.Notify(ctx, Notice{
+			Kind: Trouble, Case: Case{Incident: "unknown"}, Title: "captures can't be listed",
+			Reason: fmt.Sprintf("subscription %s: %v: give the app's identity the right, or take the subscription out of the policy", sub, denied),
+		}))
+	}
 	slices.SortStableFunc(cases, func(a, b Case) int { return urgency[a.State] - urgency[b.State] })
 	var renewing sync.Mutex
 	renewed := time.Now()
@@ -156,13 +162,14 @@ func (s *Sweeper) subscription(ctx context.Context, sub string, cases []Case, de
 		t.add(action, err)
 		return true
 	})
-	return s.strangers(ctx, sub, l, t)
+	return s.strangers(ctx, sub, l, cases, t)
 }
 
 // A listing is the sessions of a subscription.
 type listing struct {
-	byName  map[string]Session
-	partial bool // some regions did not answer: what is not here may exist
+	all     []Session
+	byName  map[string]Session // lower case; names of others may be there twice
+	partial bool               // some regions did not answer: what is not here may exist
 }
 
 // list reads what runs; nil if Azure wants no requests now, or said nothing at all.
@@ -175,7 +182,7 @@ func (s *Sweeper) list(ctx context.Context, sub string) (*listing, error) {
 			return nil, err
 		}
 	}
-	l := &listing{byName: map[string]Session{}, partial: err != nil}
+	l := &listing{all: sessions, byName: map[string]Session{}, partial: err != nil}
 	for _, session := range sessions {
 		l.byName[strings.ToLower(session.Name)] = session
 	}

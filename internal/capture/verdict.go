@@ -81,7 +81,7 @@ func begin(c Case, o Observation, now time.Time) (Action, string) {
 	case o.Found:
 		return Adopt, "it was started, but not recorded"
 	case !c.Resolved.IsZero():
-		return Decline, "the alert was resolved before the capture could start"
+		return Decline, cmp.Or(c.StopReason, "the alert was resolved before the capture could start")
 	case !c.Approval.validAt(now):
 		return Decline, "the approval of its profile expired before the capture could start"
 	case now.Sub(since) > startWindow:
@@ -97,7 +97,7 @@ func await(c Case, o Observation, now time.Time) (Action, string) {
 	case o.Found:
 		return Fail, "a session of its name runs, and nobody has approved it"
 	case !c.Resolved.IsZero():
-		return Decline, "the alert was resolved before anybody approved the capture"
+		return Decline, cmp.Or(c.StopReason, "the alert was resolved before anybody approved the capture")
 	case !c.Approval.validAt(now):
 		return Decline, "the approval of its profile expired before anybody approved the capture"
 	case now.Sub(c.Asked) > approvalPatience:
