@@ -42,6 +42,7 @@ var commands = []command{
 	{"local", "play the whole loop on this machine, on real packets", local},
 	{"analyze", "say what captures show: findings, verdict, counters", analyze},
 	{"compare", "say what differs between a capture and a baseline", compareCaptures},
+	{"excerpt", "cut the packets of a finding out of a capture", excerptCapture},
 	{"redact", "write a derivative of a capture that can be shared", redactCapture},
 	{"policy check", "validate a policy, and try an alert on it", func(_ context.Context, e environment, args []string) int {
 		return policyCheck(args, e.stdin, e.stdout, e.stderr)
