@@ -46,8 +46,8 @@ lab: ## real faults on real TCP stacks in network namespaces (root)
 broker-check: ## azservicebus's own live tests against the test broker (6 min)
 	test/servicebus/conformance.sh
 
-docs: ## docs/FINDINGS.md, made from the detectors
-	$(GO) test ./internal/detect/suite -run TestFindingsPage -update
+docs: ## docs/FINDINGS.md and docs/VERDICTS.md, made from the code
+	$(GO) test ./internal/detect/suite ./internal/verdict -run Page -update
 
 clean: ## what building left behind
 	rm -rf bin build .local
