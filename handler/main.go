@@ -47,6 +47,7 @@ var commands = []command{
 	{"policy check", "validate a policy, and try an alert on it", func(_ context.Context, e environment, args []string) int {
 		return policyCheck(args, e.stdin, e.stdout, e.stderr)
 	}},
+	{"captures", "list, show, approve, reject, stop, delete, hold, release, export", capturesCommand},
 	{"audit verify", "check that the log of effects is whole", auditVerify},
 	{"version", "print the version", version},
 }

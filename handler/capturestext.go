@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/pcapwarden/pcapwarden/functions/captures"
+	"github.com/pcapwarden/pcapwarden/internal/policy"
+	"github.com/pcapwarden/pcapwarden/internal/report"
+)
+
+func printJSON(w io.Writer, answer []byte) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, answer, "", "  "); err != nil {
+		return fmt.Errorf("the answer is no JSON: %w", err)
+	}
+	b.WriteByte('\n')
+	_, err := b.WriteTo(w)
+	return err
+}
+
+// moment writes a time for a table.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04")
+}
+
+// shortID is how much of an ID a table shows at least.
+const shortID = 11
+
+// printCaptures writes a list as a table of 80 columns.
+func printCaptures(e environment, answer []byte) error {
+	var l captures.List
+	if err := json.Unmarshal(answer, &l); err != nil {
+		return fmt.Errorf("read the list of captures: %w", err)
+	}
+	short := shortID
+	seen := map[string]bool{}
+	for n := 0; n < len(l.Captures); n++ {
+		id := l.Captures[n].ID
+		if part := id[:min(short, len(id))]; seen[part] && short < len(id) { // begin again, with more of each
+			short, n, seen = short+1, -1, map[string]bool{}
+		} else {
+			seen[part] = true
+		}
+	}
+	rows := [][]string{{"ID", "STATE", "ASKED (UTC)", "MACHINE", "PROFILE", "VERDICT"}}
+	for _, c := range l.Captures {
+		rows = append(rows, []string{
+			c.ID[:min(short, len(c.ID))], visible(string(c.State)), c.Asked.UTC().Format("01-02 15:04"),
+			visible(c.Target[strings.LastIndexByte(c.Target, '/')+1:]), visible(c.Profile), cmp.Or(visible(c.Cause), "-"),
+		})
+	}
+	w := bufio.NewWriter(e.stdout)
+	if len(l.Captures) == 0 {
+		fmt.Fprintln(w, "no captures")
+	} else {
+		writeTable(w, rows, []int{3, 4, 5})
+	}
+	if l.More {
+		fmt.Fprintf(w, "There are more: narrow the list with --state, --incident, --target or --since.\n")
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if l.Unreadable != "" {
+		return fmt.Errorf("records are left out: %s", l.Unreadable)
+	}
+	return nil
+}
+
+// roomy is how wide a column stays at least while another can give way.
+const roomy = 7
+
+// writeTable aligns rows within the page. Where they need more room, the
+// elastic columns give way: the widest first, the last of them last.
+func writeTable(w io.Writer, rows [][]string, elastic []int) {
+	width := make([]int, len(rows[0]))
+	total := 2 * (len(width) - 1)
+	for i := range width {
+		for _, row := range rows {
+			width[i] = max(width[i], utf8.RuneCountInString(row[i]))
+		}
+		total += width[i]
+	}
+	last := len(elastic) - 1
+	for ; total > pageWidth; total-- {
+		widest := elastic[0]
+		for _, i := range elastic[:last] {
+			if width[i] > width[widest] {
+				widest = i
+			}
+		}
+		if width[widest] <= roomy {
+			widest = elastic[last]
+		}
+		if width[widest] <= 1 { // some other cell is longer than any of ours
+			break
+		}
+		width[widest]--
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			if utf8.RuneCountInString(cell) > width[i] {
+				cell = string([]rune(cell)[:width[i]-1]) + "…"
+			}
+			fmt.Fprintf(&line, "%-*s", width[i]+2, cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// done are the words for what was done.
+var done = map[string]string{
+	"approve": "approved", "reject": "rejected", "stop": "asked to stop", "delete": "evidence deleted", "hold": "held", "release": "released",
+}
+
+// printCapture writes all that is known of one capture.
+func printCapture(w io.Writer, answer []byte, command string) error {
+	var c captures.Capture
+	if err := json.Unmarshal(answer, &c); err != nil {
+		return fmt.Errorf("read the capture: %w", err)
+	}
+	p := page{bufio.NewWriter(w)}
+	if word := done[command]; word != "" {
+		fmt.Fprintf(p, "%s: %s\n\n", c.ID, word)
+	}
+	item := func(label, text string) {
+		if text != "" {
+			p.item(0, label, 12, visible(text))
+		}
+	}
+	at := func(label string, t time.Time) {
+		if !t.IsZero() {
+			item(label, moment(t)+" UTC")
+		}
+	}
+	item("capture", c.ID)
+	item("incident", c.Incident)
+	item("state", string(c.State))
+	item("reason", c.Reason)
+	item("alert", c.Alert.Rule+", "+c.Alert.Severity+", fired "+moment(c.Alert.Fired)+" UTC")
+	item("machine", cmp.Or(c.Target, c.Sought))
+	item("instances", strings.Join(c.Instances, ", "))
+	item("profile", c.Profile)
+	for _, f := range c.Filters {
+		item("filter", filterText(f))
+	}
+	item("limits", limits(c.TimeLimit, c.TotalBytes, c.BytesPerPacket, c.Retention))
+	item("approval", c.Approval.Mode+", owner "+c.Approval.Owner+": "+c.Approval.Reason)
+	if d := c.Approval.Decision; d != nil {
+		item("decided", moment(d.At)+" UTC by "+d.By+": "+d.Reason)
+	}
+	at("asked", c.Asked)
+	at("started", c.Started)
+	at("stopped", c.Stopped)
+	at("delete after", c.DeleteAfter)
+	at("deleted", c.Deleted)
+	if c.Hold != nil {
+		item("held", moment(c.Hold.At)+" UTC by "+c.Hold.By+": "+c.Hold.Reason)
+	}
+	for _, f := range c.Files {
+		fmt.Fprintln(p)
+		item("file", report.Bytes(f.Bytes)+", landed "+moment(f.Landed)+" UTC")
+		item("sha256", f.SHA256)
+		item("evidence", f.Vault)
+		item("report", f.Report)
+		item("verdict", f.Cause+", culprit "+f.Culprit)
+	}
+	fmt.Fprintln(p, "\nhistory (UTC)")
+	for _, h := range c.History {
+		p.item(2, h.At.UTC().Format("2006-01-02 15:04:05"), 21, visible(h.What))
+	}
+	return p.Flush()
+}
+
+// filterText writes what a filter lets through.
+func filterText(f policy.Filter) string {
+	text := f.Protocol
+	for _, part := range []struct{ name, value string }{
+		{"local", f.LocalIP}, {"local port", f.LocalPort}, {"remote", f.RemoteIP}, {"remote port", f.RemotePort},
+	} {
+		if part.value != "" {
+			text += ", " + part.name + " " + part.value
+		}
+	}
+	return text
+}
