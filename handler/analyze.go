@@ -51,6 +51,8 @@ func analyze(ctx context.Context, e environment, args []string) int {
 		}
 	}
 
+	stop := keepSmall(e.getenv)
+	defer stop()
 	var all []*analysis.Analysis
 	code := exitOK
 	for _, name := range captures {
