@@ -150,7 +150,7 @@ func fieldAttacks(t *testing.T, s scenario.Scenario) []attack {
 	}
 	for _, id := range []any{
 		"../../x", `..\x`, "/etc/passwd", `C:\x`, "a\x00b", "a\r\nb", "a%00b", ".hidden", strings.Repeat("a", 65), "", "a b", "a/b",
-		"ＩＮＣ", "INC\u2011" + "1", "ﬁle", "INC-4711\u200b", "INC-４７１１", tricks, 4711, nil2{},
+		"ＩＮＣ", "INC\u2011" + "1", "ﬁle", "INC-4711\u200b", "INC-４７１１", tricks, 4711, nothing{},
 	} {
 		add(fmt.Sprintf("H15 H16 incident %.20q", id), badRequest, "incidentId", custom("incidentId", id))
 	}
@@ -192,8 +192,8 @@ func fieldAttacks(t *testing.T, s scenario.Scenario) []attack {
 	return all
 }
 
-// nil2 is written as an object that holds nothing.
-type nil2 struct{}
+// nothing is written as an object that holds nothing.
+type nothing struct{}
 
 // bodyAttacks are about the request and its JSON.
 func bodyAttacks(t *testing.T, s scenario.Scenario) []attack {
