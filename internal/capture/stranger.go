@@ -26,7 +26,9 @@ type stranger struct {
 	StopAsked time.Time `json:"stopAsked,omitzero"`
 }
 
-// ours is what [Name] makes; nothing else is ever deleted.
+// ours is what [Name] makes; nothing else is ever deleted. Two installations
+// whose policies cover the same machines would take each other's captures for
+// strays: scopes must not overlap.
 var ours = regexp.MustCompile(`^` + Prefix + `[a-z2-7]{32}$`)
 
 // Actions about sessions that no case explains.
