@@ -156,7 +156,7 @@ exit: 0 done; 1 failed; 2 wrong use; 3 refused by role or state
 
 // failed says what went wrong, and returns the exit code for it.
 func failed(e environment, name string, err error) int {
-	fmt.Fprintf(e.stderr, "pcapwarden captures %s: %s\n", name, visible(err.Error()))
+	fmt.Fprintf(e.stderr, "pcapwarden captures %s: %s\n", name, legible(err.Error()))
 	if refused, ok := errors.AsType[*captures.Error](err); ok {
 		switch refused.Status {
 		case http.StatusForbidden, http.StatusConflict:

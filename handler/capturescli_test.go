@@ -65,7 +65,7 @@ func TestCapturesOfALocalRun(t *testing.T) {
 		{[]string{"list", "--state", "expired"}, 0, []string{"no captures"}},
 		{[]string{"list", "--state", "running"}, 2, []string{"capturing"}},
 		{[]string{"list", "all"}, 2, []string{"too much"}},
-		{[]string{"show", closed.ID}, 0, []string{closed.Target, "00ff", "tls-rejected, culprit client", "1.23 MB", "TCP, remote port 443", `\x1b[2J\u202e`}},
+		{[]string{"show", closed.ID}, 0, []string{closed.Target, "00ff", "tls-rejected, culprit client", "1.23 MB", "TCP, remote port 443", `\u001b[2J\u202e`}},
 		{[]string{"show", closed.ID[:9]}, 0, []string{closed.ID}},
 		{[]string{"show", closed.ID[3:9]}, 0, []string{closed.ID}},
 		{[]string{"show", "pc-"}, 2, []string{"more than one", waiting.ID, closed.ID}},

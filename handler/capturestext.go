@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pcapwarden/pcapwarden/functions/captures"
+	"github.com/pcapwarden/pcapwarden/internal/inert"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 	"github.com/pcapwarden/pcapwarden/internal/report"
 )
@@ -22,17 +23,16 @@ func printJSON(w io.Writer, answer []byte) error {
 		return fmt.Errorf("the answer is no JSON: %w", err)
 	}
 	b.WriteByte('\n')
-	_, err := b.WriteTo(w)
+	_, err := w.Write(inert.JSON(b.Bytes()))
 	return err
 }
 
-// moment writes a time for a table.
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02 15:04")
+// legible is text of others on one line of a terminal.
+func legible(s string) string {
+	return string(inert.JSON([]byte(strings.Join(strings.Fields(s), " "))))
 }
+
+func moment(t time.Time) string { return t.UTC().Format(time.DateTime + " UTC") }
 
 // shortID is how much of an ID a table shows at least.
 const shortID = 11
@@ -56,8 +56,8 @@ func printCaptures(e environment, answer []byte) error {
 	rows := [][]string{{"ID", "STATE", "ASKED (UTC)", "MACHINE", "PROFILE", "VERDICT"}}
 	for _, c := range l.Captures {
 		rows = append(rows, []string{
-			c.ID[:min(short, len(c.ID))], visible(string(c.State)), c.Asked.UTC().Format("01-02 15:04"),
-			visible(c.Target[strings.LastIndexByte(c.Target, '/')+1:]), visible(c.Profile), cmp.Or(visible(c.Cause), "-"),
+			c.ID[:min(short, len(c.ID))], legible(string(c.State)), c.Asked.UTC().Format("01-02 15:04"),
+			legible(c.Target[strings.LastIndexByte(c.Target, '/')+1:]), legible(c.Profile), cmp.Or(legible(c.Cause), "-"),
 		})
 	}
 	w := bufio.NewWriter(e.stdout)
@@ -137,19 +137,19 @@ func printCapture(w io.Writer, answer []byte, command string) error {
 	}
 	item := func(label, text string) {
 		if text != "" {
-			p.item(0, label, 12, visible(text))
+			p.item(0, label, 14, legible(text))
 		}
 	}
 	at := func(label string, t time.Time) {
 		if !t.IsZero() {
-			item(label, moment(t)+" UTC")
+			item(label, moment(t))
 		}
 	}
 	item("capture", c.ID)
 	item("incident", c.Incident)
 	item("state", string(c.State))
 	item("reason", c.Reason)
-	item("alert", c.Alert.Rule+", "+c.Alert.Severity+", fired "+moment(c.Alert.Fired)+" UTC")
+	item("alert", c.Alert.Rule+", "+c.Alert.Severity+", fired "+moment(c.Alert.Fired))
 	item("machine", cmp.Or(c.Target, c.Sought))
 	item("instances", strings.Join(c.Instances, ", "))
 	item("profile", c.Profile)
@@ -159,7 +159,7 @@ func printCapture(w io.Writer, answer []byte, command string) error {
 	item("limits", limits(c.TimeLimit, c.TotalBytes, c.BytesPerPacket, c.Retention))
 	item("approval", c.Approval.Mode+", owner "+c.Approval.Owner+": "+c.Approval.Reason)
 	if d := c.Approval.Decision; d != nil {
-		item("decided", moment(d.At)+" UTC by "+d.By+": "+d.Reason)
+		item("decided", moment(d.At)+" by "+d.By+": "+d.Reason)
 	}
 	at("asked", c.Asked)
 	at("started", c.Started)
@@ -167,11 +167,11 @@ func printCapture(w io.Writer, answer []byte, command string) error {
 	at("delete after", c.DeleteAfter)
 	at("deleted", c.Deleted)
 	if c.Hold != nil {
-		item("held", moment(c.Hold.At)+" UTC by "+c.Hold.By+": "+c.Hold.Reason)
+		item("held", moment(c.Hold.At)+" by "+c.Hold.By+": "+c.Hold.Reason)
 	}
 	for _, f := range c.Files {
 		fmt.Fprintln(p)
-		item("file", report.Bytes(f.Bytes)+", landed "+moment(f.Landed)+" UTC")
+		item("file", report.Bytes(f.Bytes)+", landed "+moment(f.Landed))
 		item("sha256", f.SHA256)
 		item("evidence", f.Vault)
 		item("report", f.Report)
@@ -179,7 +179,7 @@ func printCapture(w io.Writer, answer []byte, command string) error {
 	}
 	fmt.Fprintln(p, "\nhistory (UTC)")
 	for _, h := range c.History {
-		p.item(2, h.At.UTC().Format("2006-01-02 15:04:05"), 21, visible(h.What))
+		p.item(2, h.At.UTC().Format(time.DateTime), 21, legible(h.What))
 	}
 	return p.Flush()
 }

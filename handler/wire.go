@@ -42,6 +42,9 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhan
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Auth == config.AuthNone {
+		log.WarnContext(ctx, "callers are not checked: PCAPWARDEN_AUTH is none")
+	}
 	cred, err := credentialOf(cfg)
 	if err != nil {
 		return nil, err
