@@ -57,16 +57,17 @@ func proposal(c Case) string {
 
 // words says what a filter lets through.
 func words(f Filter) string {
-	text := f.Protocol
+	var text strings.Builder
+	text.WriteString(f.Protocol)
 	for _, side := range []struct{ name, address, port string }{{"local", f.LocalIP, f.LocalPort}, {"remote", f.RemoteIP, f.RemotePort}} {
 		if side.address != "" {
-			text += " " + side.name + " " + side.address
+			text.WriteString(" " + side.name + " " + side.address)
 		}
 		if side.port != "" {
-			text += " " + side.name + " port " + side.port
+			text.WriteString(" " + side.name + " port " + side.port)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // approve has a case that awaits approval go on.
