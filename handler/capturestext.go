@@ -186,13 +186,14 @@ func printCapture(w io.Writer, answer []byte, command string) error {
 
 // filterText writes what a filter lets through.
 func filterText(f policy.Filter) string {
-	text := f.Protocol
+	var text strings.Builder
+	text.WriteString(f.Protocol)
 	for _, part := range []struct{ name, value string }{
 		{"local", f.LocalIP}, {"local port", f.LocalPort}, {"remote", f.RemoteIP}, {"remote port", f.RemotePort},
 	} {
 		if part.value != "" {
-			text += ", " + part.name + " " + part.value
+			text.WriteString(", " + part.name + " " + part.value)
 		}
 	}
-	return text
+	return text.String()
 }

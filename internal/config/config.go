@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -226,11 +227,9 @@ func onOff(field func(*Config) *bool) func(*Config, string) error {
 
 func oneOf(field func(*Config) *string, choices ...string) func(*Config, string) error {
 	return func(c *Config, v string) error {
-		for _, choice := range choices {
-			if v == choice {
-				*field(c) = v
-				return nil
-			}
+		if slices.Contains(choices, v) {
+			*field(c) = v
+			return nil
 		}
 		return fmt.Errorf("%q: want one of %s", v, strings.Join(choices, ", "))
 	}

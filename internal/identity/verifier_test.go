@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,9 +52,7 @@ func TestVerify(t *testing.T) {
 	signed := func(m jwt.SigningMethod, key any, header map[string]any) string {
 		tok := jwt.NewWithClaims(m, with(nil))
 		tok.Header["kid"] = kid
-		for name, value := range header {
-			tok.Header[name] = value
-		}
+		maps.Copy(tok.Header, header)
 		s, err := tok.SignedString(key)
 		if err != nil {
 			t.Fatal(err)
