@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -106,9 +107,7 @@ func (s *stand) post(t *testing.T, body io.Reader, header http.Header) (status i
 		t.Fatal(err)
 	}
 	req.Header = http.Header{"Content-Type": {"application/json; charset=utf-8"}}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("X-Functions-Key", s.Host.FunctionKey())
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {

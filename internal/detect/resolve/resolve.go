@@ -144,12 +144,7 @@ func (s *state) resolver(server netip.Addr) *resolver {
 }
 
 func (r *resolver) asks(client netip.Addr) bool {
-	for _, c := range r.clients {
-		if c == client {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(r.clients, client)
 }
 
 func (s *state) transaction(t *dns.Transaction) {

@@ -39,7 +39,7 @@ func TestValid(t *testing.T) {
 // TestKinds fails for a kind that nobody reports, and for one that was made up.
 func TestKinds(t *testing.T) {
 	want := map[finding.Kind]bool{}
-	for _, k := range strings.Fields(kinds) {
+	for k := range strings.FieldsSeq(kinds) {
 		want[finding.Kind(k)] = true
 	}
 	got := map[finding.Kind]bool{}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,9 +99,7 @@ func newEnvironment(settings map[string]string) environment {
 			env[name] = value
 		}
 	}
-	for name, value := range settings {
-		env[name] = value
-	}
+	maps.Copy(env, settings)
 	return env
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -151,9 +152,7 @@ func (h *Host) serveFunction(w http.ResponseWriter, r *http.Request, f *function
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	for name, values := range result.http.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), result.http.header)
 	w.WriteHeader(result.http.status)
 	w.Write(result.http.body)
 }

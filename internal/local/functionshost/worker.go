@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os/exec"
@@ -64,15 +65,13 @@ func newWorker(file hostFile, env environment, appDir string, observe func(Event
 		l.Close()
 	}
 	id := newGUID()
-	for name, value := range map[string]string{
+	maps.Copy(env, map[string]string{
 		"FUNCTIONS_CUSTOMHANDLER_PORT":      strconv.Itoa(port),
 		"FUNCTIONS_CUSTOMHANDLER_WORKER_ID": id,
 		"FUNCTIONS_HTTPWORKER_PORT":         strconv.Itoa(port),
 		"FUNCTIONS_HTTPWORKER_ID":           id,
 		"FUNCTIONS_APP_ROOT_PATH":           appDir,
-	} {
-		env[name] = value
-	}
+	})
 	return &worker{
 		file: file, env: env, port: port, observe: observe,
 		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, CheckRedirect: noRedirect},
