@@ -9,7 +9,7 @@ export CGO_ENABLED := 0
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build stage run test check bench lab broker-check docs clean
+.PHONY: help build stage run test check bench fuzz lab broker-check docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -37,8 +37,18 @@ check: ## formatting, static checks, tidy modules
 	GOOS=darwin $(GO) vet ./...
 	$(GO) tool -modfile=internal/tools/go.mod staticcheck ./...
 
-bench: ## speed and memory against tcpdump and tshark
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/pcap ./internal/packet ./internal/flow ./internal/analysis
+bench: ## speed and memory against tcpdump and tshark; writes docs/BENCHMARKS.md
+	$(GO) run ./test/bench -out docs/BENCHMARKS.md
+
+FUZZTIME ?= 10s
+fuzz: ## every fuzz target for FUZZTIME (10s) each, and captures cut at every byte
+	@for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$f); do \
+			echo "$$f: $$target"; \
+			$(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; \
+		done; \
+	done
+	PCAPWARDEN_LONG=1 $(GO) test -count=1 -timeout 60m -run TestDamaged ./internal/analysis
 
 lab: ## real faults on real TCP stacks in network namespaces (root)
 	$(GO) test -count=1 -v -run TestLab ./test/lab

@@ -52,9 +52,9 @@ func (r *report) page(about []string) string {
 	fmt.Fprintf(&b, `
 The captures are made up by `+"`test/bench/traffic`"+`, the same every time, and lie in the page cache. The programs run one
 after the other, %d rounds; tshark runs once. CPU is user and system time of all threads: the median, with the lowest and
-the highest. Memory is the highest peak (resident set) of all rounds. A figure with ~ is extrapolated: tshark read the first
-packets of the capture only.
-`, r.rounds)
+the highest. Memory is the highest peak (resident set) of all rounds; less than the %d MB of the measuring program cannot be
+told. A figure with ~ is extrapolated: tshark read the first packets of the capture only.
+`, r.rounds, own()>>20)
 	for _, m := range r.inputs {
 		m.section(&b)
 	}

@@ -37,6 +37,16 @@ func use(ctx context.Context, command []string, stdout io.Writer) (usage, error)
 	return u, nil
 }
 
+// own is the peak memory of this program, in bytes. The kernel counts it to
+// every child: until it executes something else, that is a copy.
+func own() int64 {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return r.Maxrss << 10
+}
+
 // A tool is a program with its runs on one input.
 type tool struct {
 	name    string

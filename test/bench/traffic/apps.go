@@ -145,11 +145,11 @@ func (m *maker) datagrams(protocol uint8, from, to netip.AddrPort) *session {
 	return &session{protocol: protocol, ends: [2]netip.AddrPort{from, to}, ttl: [2]uint8{64, 57}}
 }
 
-// media is a call or a stream: UDP at an even rate.
-func (m *maker) media() *session {
+// media is n packets of a call or a stream: UDP at an even rate.
+func (m *maker) media(n int) *session {
 	s := m.datagrams(packet.ProtocolUDP, netip.AddrPortFrom(m.client(netip.IPv4Unspecified()), uint16(40000+m.IntN(9000))), netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, 7}), 3480))
 	at := m.now
-	for i := range 200 + m.IntN(500) {
+	for i := range n {
 		s.plan = append(s.plan, planned{at: at, from: i % 2, payload: m.bytes(160 + m.IntN(900))})
 		at += pcap.Timestamp(m.between(8*time.Millisecond, 12*time.Millisecond))
 	}

@@ -2,10 +2,12 @@ package traffic
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/packet"
@@ -32,7 +34,7 @@ func Mixed(w io.Writer, bytes int64) error {
 		case share < 95:
 			return m.transfer()
 		case share < 96.4:
-			return m.media()
+			return m.media(200 + m.IntN(500))
 		case share < 98:
 			return m.ping()
 		}
@@ -76,6 +78,67 @@ func ShortTLS(w io.Writer, n int) error {
 		say(client, 300)
 		d.pass(time.Millisecond)
 		say(server, 600)
+		return d.close()
+	}, 0)
+}
+
+// Steady writes what a fixed number of connections and streams exchange for as
+// many rounds: more rounds, more packets, and nothing else that is new.
+func Steady(w io.Writer, rounds int) error {
+	m := newMaker(4)
+	var all []*session
+	for i := range 20 {
+		m.wait(50 * time.Millisecond)
+		to := m.services[i%sites]
+		d := m.dial(m.client(to.Addr()), to)
+		d.open()
+		say := d.tls(to)
+		for range rounds {
+			say(client, 500)
+			say(server, 20_000)
+			d.pass(20 * time.Millisecond)
+		}
+		all = append(all, d.close(), m.media(50*rounds))
+	}
+	slices.SortStableFunc(all, func(a, b *session) int { return cmp.Compare(a.at(), b.at()) })
+	return play(w, func() *session {
+		if len(all) == 0 {
+			return nil
+		}
+		s := all[0]
+		all = all[1:]
+		return s
+	}, 0)
+}
+
+// Crowd writes a connection of each of n clients, none of which is in order:
+// segments are lost, answers come late, silences end in a RST.
+func Crowd(w io.Writer, n int) error {
+	m := newMaker(5)
+	i := uint32(0)
+	return play(w, func() *session {
+		if i == uint32(n) {
+			return nil
+		}
+		i++
+		m.wait(time.Millisecond)
+		from := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		d := m.dial(from, m.inside(byte(60+i%3), 9871))
+		if i%7 == 0 {
+			return d.unanswered(i%2 == 0)
+		}
+		d.loss = 100
+		d.open()
+		d.say(client, d.bytes(400))
+		d.pass(time.Duration(i%4) * time.Second)
+		d.say(server, d.bytes(20_000))
+		if i%3 == 0 {
+			d.pass(250 * time.Second)
+			d.add(d.now, client, packet.ACK|packet.PSH, d.seq[client], d.seq[server], d.bytes(100))
+			d.pass(time.Second)
+			d.add(d.now, server, packet.RST, d.seq[server], 0, nil)
+			return d.end()
+		}
 		return d.close()
 	}, 0)
 }
