@@ -17,7 +17,7 @@ import (
 const actorSelf = "pcapwarden"
 
 // errPaused says that Azure wants no requests now.
-var errPaused = errors.New("Azure throttles the subscription")
+var errPaused = errors.New("the subscription is throttled by Azure")
 
 // Begin starts a case that is Asked: it consults Azure, acts, and records.
 // Killed anywhere in between, it finds what it did by the session's name. The

@@ -29,11 +29,6 @@ var Detector = &detect.Detector{
 	Start: start,
 }
 
-type key struct {
-	detect.Pair
-	byServer bool
-}
-
 // stalls are closed windows of the same parties.
 type stalls struct {
 	detect.Case
