@@ -45,7 +45,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each, and captures cut at every by
 	@for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$f); do \
 			echo "$$f: $$target"; \
-			$(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) || exit 1; \
+			$(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x || exit 1; \
 		done; \
 	done
 	PCAPWARDEN_LONG=1 $(GO) test -count=1 -timeout 60m -run TestDamaged ./internal/analysis

@@ -23,7 +23,7 @@ func FuzzRun(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			f.Add(b[:min(len(b), 8<<10)])
+			f.Add(b[:min(len(b), 3<<10)])
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
