@@ -5,7 +5,7 @@ import "github.com/pcapwarden/pcapwarden/internal/packet"
 // open makes a connection for p, the first packet of it.
 func (t *Table) open(k *key, from Direction, p *packet.Packet) *Conn {
 	if t.conns.full() {
-		t.evict()
+		t.evict(p.Number)
 	}
 	c, slot := t.conns.add(k)
 	at := Moment{p.Time, p.Number}
@@ -43,20 +43,21 @@ func portClass(port uint16) int {
 const looks = 32
 
 // evict ends one connection to make room. Under a flood of SYNs, or of short
-// connections, the first look finds a victim that nobody misses: a half-open
-// or a closed one. Connections that carry data go last, the longest silent of
-// a few first: an attacker cannot push them out by opening new ones.
-func (t *Table) evict() {
+// connections, the first look finds a victim that nobody misses: a closed one,
+// or a half-open one that has waited for as long as the table remembers.
+// Connections that carry data go last, the longest silent of a few first: an
+// attacker cannot push them out by opening new ones.
+func (t *Table) evict(now int64) {
 	n := t.conns.limit
 	victim := t.conns.at(t.hand % n)
 	for range min(looks, n) {
 		c := t.conns.at(t.hand % n)
 		t.hand = (t.hand + 1) % n
-		if c.halfOpen() || c.Closed() {
+		if c.Closed() || c.halfOpen() && now-c.Last.Frame >= int64(n/2) {
 			victim = c
 			break
 		}
-		if c.Last.Frame < victim.Last.Frame {
+		if old, young := victim.halfOpen(), c.halfOpen(); young && !old || young == old && c.Last.Frame < victim.Last.Frame {
 			victim = c
 		}
 	}

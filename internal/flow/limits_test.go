@@ -73,6 +73,36 @@ func TestEvictionOrder(t *testing.T) {
 	}
 }
 
+// TestYoungHalfOpen: a connection that is just being opened, between ports that
+// were used before, is not pushed out while there are closed ones.
+func TestYoungHalfOpen(t *testing.T) {
+	table := flow.NewTable(flow.Limits{Connections: 64})
+	number := int64(0)
+	add := func(port uint16, seq uint32, script string) {
+		for _, p := range packets(t, script) {
+			if number++; p.SrcPort == 40000 {
+				p.SrcPort = port
+				p.Seq += seq
+			} else {
+				p.DstPort = port
+				p.Ack += seq
+			}
+			p.Number = number
+			table.Add(&p)
+		}
+	}
+	for port := range uint16(64) {
+		add(port, 0, "0 > S 0 0\n1 < RA 0 1")
+	}
+	add(1, 5000, "0 > S 0 0")
+	for port := range uint16(4) {
+		add(100+port, 0, "0 > S 0 0\n1 < RA 0 1")
+	}
+	if d := table.Drops(); d.Connections != 4 || d.Closed != 4 {
+		t.Errorf("drops = %+v, want 4 closed ones", d)
+	}
+}
+
 // TestSteadyState makes sure that a table whose connections are known
 // allocates nothing, and that a full table does not either.
 func TestSteadyState(t *testing.T) {

@@ -26,6 +26,7 @@ type Counters struct {
 // IP fragments, within limits, to reassemble them. Its zero value is ready.
 // It is not for concurrent use.
 type Decoder struct {
+	cursor    cursor
 	counters  Counters
 	fragments fragmentTable
 }
@@ -98,13 +99,17 @@ func (c *cursor) limit(n int) {
 // rec, or to those of the decoder where fragments were reassembled, and is
 // valid until the next call.
 func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
-	*p = Packet{} // and not with values in it: that would be built elsewhere and copied
+	// Neither *p nor *c is assigned with values in it: they would be built
+	// elsewhere and copied, and a copy waits for what was just written.
+	*p = Packet{}
 	p.Number, p.Time = rec.Number, rec.Time
 	p.Length, p.CapturedLength = rec.Length, len(rec.Data)
 	p.WindowScale = -1
 	d.fragments.recycle()
 	// More bytes captured than sent makes no sense; tshark ignores them.
-	c := cursor{data: rec.Data[:min(len(rec.Data), rec.Length)], wire: rec.Length, start: cap(rec.Data)}
+	c := &d.cursor
+	*c = cursor{}
+	c.data, c.wire, c.start = rec.Data[:min(len(rec.Data), rec.Length)], rec.Length, cap(rec.Data)
 	next := c.linkHeader(rec.LinkType)
 	for next > headerBad {
 		if c.depth > maxDepth {
@@ -118,7 +123,7 @@ func (d *Decoder) Decode(rec *pcap.Record, p *Packet) {
 		case headerEtherType:
 			next = c.etherType(p)
 		case headerIP:
-			next = d.ip(&c, p)
+			next = d.ip(c, p)
 		case headerTransport:
 			next = c.transport(p)
 		case headerMPLS:

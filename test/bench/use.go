@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -40,11 +41,17 @@ func use(ctx context.Context, command []string, stdout io.Writer) (usage, error)
 // own is the peak memory of this program, in bytes. The kernel counts it to
 // every child: until it executes something else, that is a copy.
 func own() int64 {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+	text, err := os.ReadFile("/proc/self/status") // wait4 would count the parent, too
+	if err != nil {
 		return 0
 	}
-	return r.Maxrss << 10
+	for line := range strings.Lines(string(text)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	return 0
 }
 
 // A tool is a program with its runs on one input.
