@@ -95,9 +95,13 @@ func (r *Reader) openClassic() error {
 }
 
 func (r *Reader) nextClassic(f *classic) error {
-	h, err := r.peek(f.headerLength)
-	if err != nil {
-		return err
+	// Mostly the packet is in the buffer, and asking once is enough.
+	h, _ := r.in.Peek(r.in.Buffered())
+	if len(h) < f.headerLength {
+		var err error
+		if h, err = r.peek(f.headerLength); err != nil {
+			return err
+		}
 	}
 	var seconds, fraction, captured, length uint32
 	if f.order == binary.LittleEndian {
@@ -112,9 +116,12 @@ func (r *Reader) nextClassic(f *classic) error {
 		return damaged("the next packet claims %d bytes, more than the %d that a packet may have", captured, MaxPacketLength)
 	}
 	end := f.headerLength + int(captured)
-	b, err := r.peekMore(end)
-	if err != nil {
-		return err
+	b := h
+	if len(b) < end {
+		var err error
+		if b, err = r.peekMore(end); err != nil {
+			return err
+		}
 	}
 	// Neither product nor sum can overflow: both factors have 32 bits.
 	nanoseconds := int64(fraction) * f.scale
