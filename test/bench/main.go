@@ -68,7 +68,7 @@ func run() error {
 		return err
 	}
 	program := filepath.Join(*dir, "pcapwarden")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "./handler")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=auto", "-o", program, "./handler")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build pcapwarden: %w", err)
