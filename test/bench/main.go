@@ -28,15 +28,22 @@ type input struct {
 	name    string
 	what    string
 	write   func(io.Writer) error
-	packets int // that tshark reads of it; 0: all
-	limit   int // MB that pcapwarden may take; 0: nothing is promised
+	packets int     // that tshark reads of it; 0: all
+	limit   int     // MB that pcapwarden may take; 0: nothing is promised
+	against float64 // of tcpdump's CPU, what pcapwarden may take; 0: nothing is promised
 }
 
+const (
+	ourName     = "pcapwarden analyze"
+	tcpdumpName = "tcpdump -w /dev/null"
+	tsharkName  = "tshark -z expert"
+)
+
 var inputs = []input{
-	{"mixed", "1 GB of ordinary traffic", func(w io.Writer) error { return traffic.Mixed(w, 1e9) }, 0, 64},
-	{"syns", "15 million SYNs from as many clients", func(w io.Writer) error { return traffic.SYNs(w, 15e6) }, 1e6, 256},
-	{"lookups", "1 million DNS lookups", func(w io.Writer) error { return traffic.Lookups(w, 1e6) }, 200e3, 0},
-	{"short-tls", "200,000 short TLS connections", func(w io.Writer) error { return traffic.ShortTLS(w, 200e3) }, 350e3, 0},
+	{"mixed", "1 GB of ordinary traffic", func(w io.Writer) error { return traffic.Mixed(w, 1e9) }, 0, 64, 1.5},
+	{"syns", "15 million SYNs from as many clients", func(w io.Writer) error { return traffic.SYNs(w, 15e6) }, 1e6, 256, 0},
+	{"lookups", "1 million DNS lookups", func(w io.Writer) error { return traffic.Lookups(w, 1e6) }, 200e3, 0, 0},
+	{"short-tls", "200,000 short TLS connections", func(w io.Writer) error { return traffic.ShortTLS(w, 200e3) }, 350e3, 0, 0},
 }
 
 func main() {
@@ -132,9 +139,9 @@ func measure(ctx context.Context, program, file string, in input, rounds int) (*
 		tshark = append(tshark, "-c", fmt.Sprint(in.packets))
 	}
 	tools := []*tool{
-		{name: "tcpdump -w /dev/null", command: []string{"tcpdump", "-nn", "-r", file, "-w", "/dev/null"}},
-		{name: "pcapwarden analyze", command: []string{program, "analyze", "--no-hash", "--format", "json", file}, ours: true},
-		{name: "tshark -z expert", command: tshark, once: true},
+		{name: tcpdumpName, command: []string{"tcpdump", "-nn", "-r", file, "-w", "/dev/null"}},
+		{name: ourName, command: []string{program, "analyze", "--no-hash", "--format", "json", file}, ours: true},
+		{name: tsharkName, command: tshark, once: true},
 	}
 	if err := warm(file); err != nil {
 		return nil, err

@@ -96,13 +96,7 @@ func (m *measured) section(b *strings.Builder) {
 		})
 	}
 	table(b, rows)
-	if m.limit > 0 {
-		for _, t := range m.tools {
-			if t.ours {
-				fmt.Fprintf(b, "\nThe goal is %d MB at most: %s.\n", m.limit, map[bool]string{true: "met", false: "MISSED"}[t.memory() <= int64(m.limit)<<20])
-			}
-		}
-	}
+	m.goals(b)
 	if len(m.says) > 0 {
 		b.WriteString("\nWhat pcapwarden says of it:\n\n")
 		for _, s := range m.says {
@@ -113,6 +107,36 @@ func (m *measured) section(b *strings.Builder) {
 		b.WriteString("\nWhat its limits left out:\n\n")
 		for _, what := range slices.Sorted(maps.Keys(m.dropped)) {
 			fmt.Fprintf(b, "- %s: %s\n", what, thousands(m.dropped[what]))
+		}
+	}
+}
+
+// goals says which were met, and by how much the others were missed.
+func (m *measured) goals(b *strings.Builder) {
+	cpu := map[string]float64{}
+	memory := int64(0)
+	for _, t := range m.tools {
+		if len(t.uses) > 0 {
+			median, _, _ := t.cpu()
+			cpu[t.name] = median.Seconds()
+		}
+		if t.ours {
+			memory = t.memory()
+		}
+	}
+	line := func(goal string, got string, met bool) {
+		fmt.Fprintf(b, "- %s: %s, %s\n", goal, got, map[bool]string{true: "met", false: "missed"}[met])
+	}
+	if m.limit > 0 {
+		b.WriteString("\nGoals:\n\n")
+		line(fmt.Sprintf("%d MB at most", m.limit), fmt.Sprintf("%d", memory>>20), memory <= int64(m.limit)<<20)
+	}
+	if ours := cpu[ourName]; m.against > 0 && ours > 0 {
+		if theirs := cpu[tcpdumpName]; theirs > 0 {
+			line(fmt.Sprintf("%.1f times tcpdump's CPU at most", m.against), fmt.Sprintf("%.2f", ours/theirs), ours/theirs <= m.against)
+		}
+		if theirs := cpu[tsharkName]; theirs > 0 {
+			line("50 times faster than tshark", fmt.Sprintf("%.1f", theirs/ours), theirs/ours >= 50)
 		}
 	}
 }
