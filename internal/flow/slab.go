@@ -127,12 +127,17 @@ func (s *slab[T]) remove(slot uint32) {
 	s.used--
 }
 
-// all returns the values in no order.
+// all returns the values in the order of their slots, which mostly is that of
+// their beginning.
 func (s *slab[T]) all() []*T {
+	free := make([]bool, len(s.links))
+	for at := s.free; at != 0; at = s.links[at-1].next {
+		free[at-1] = true
+	}
 	values := make([]*T, 0, s.used)
-	for _, at := range s.heads {
-		for ; at != 0; at = s.links[at-1].next {
-			values = append(values, s.at(at-1))
+	for slot := range s.links {
+		if !free[slot] {
+			values = append(values, s.at(uint32(slot)))
 		}
 	}
 	return values
