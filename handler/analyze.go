@@ -75,7 +75,7 @@ func analyze(ctx context.Context, e environment, args []string) int {
 	case "json":
 		err = report.JSON(&out, all...)
 	case "html":
-		err = report.HTML(&out, all[0], report.About{})
+		err = report.HTML(&out, report.Page{Analysis: all[0]})
 	default:
 		err = report.Text(&out, all...)
 	}

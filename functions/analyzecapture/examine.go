@@ -18,6 +18,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/policy"
 	"github.com/pcapwarden/pcapwarden/internal/report"
 )
 
@@ -60,7 +61,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, source evidence.
 	if err := report.JSON(&document, analysed); err != nil {
 		return nil, err
 	}
-	if err := report.HTML(&page, analysed, about(c)); err != nil {
+	if err := report.HTML(&page, report.Page{Analysis: analysed, Case: about(c)}); err != nil {
 		return nil, err
 	}
 	o := origin(c)
@@ -100,7 +101,7 @@ func (a *Analyzer) options(c capture.Case, file string) analysis.Options {
 
 func about(c capture.Case) report.About {
 	r := report.About{
-		Incident: c.Incident, Case: c.ID, Target: c.Target, Region: c.Region,
+		Incident: c.Incident, Case: c.ID, Target: c.Target, Region: c.Region, Baseline: c.Role == string(policy.RoleCompareWith),
 		Alert: c.Alert.Rule, Severity: c.Alert.Severity, Fired: c.Alert.Fired,
 		WindowStart: c.Alert.WindowStart, WindowEnd: c.Alert.WindowEnd,
 		Profile: c.Profile, Reason: c.Approval.Reason, Owner: c.Approval.Owner, Approver: c.Approval.Approver,

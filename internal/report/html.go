@@ -35,19 +35,19 @@ var policy = func() string {
 
 // HTML writes one self-contained page about one capture. It needs neither
 // scripts nor a network, reads in light and dark, narrow and on paper, and
-// what it says in pictures it says in tables too. The same analysis makes the
+// what it says in pictures it says in tables too. The same input makes the
 // same bytes.
-func HTML(w io.Writer, a *analysis.Analysis, about About) error {
+func HTML(w io.Writer, p Page) error {
 	var b bytes.Buffer
-	if err := layout.Execute(&b, newPage(a, about)); err != nil {
+	if err := layout.Execute(&b, newView(p)); err != nil {
 		return fmt.Errorf("write page: %w", err)
 	}
 	_, err := b.WriteTo(w)
 	return err
 }
 
-// page is what the template is filled with. Its text is printable.
-type page struct {
+// A view is what the template is filled with. Its text is printable.
+type view struct {
 	Policy   string
 	Style    template.CSS
 	Title    string
@@ -76,8 +76,9 @@ type fact struct {
 // Long facts take a line of their own.
 func (f fact) Long() bool { return utf8.RuneCountInString(f.Value) > 32 }
 
-func newPage(a *analysis.Analysis, about About) *page {
-	p := &page{
+func newView(in Page) *view {
+	a, about := in.Analysis, in.Case
+	p := &view{
 		Policy: policy, Style: template.CSS(style),
 		Name:     printable(baseName(a.Capture.File)),
 		Verdict:  newVerdict(a),

@@ -36,7 +36,7 @@ func examples() []example {
 func render(t *testing.T, e example) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := HTML(&b, e.analysis, e.about); err != nil {
+	if err := HTML(&b, Page{Analysis: e.analysis, Case: e.about}); err != nil {
 		t.Fatal(err)
 	}
 	if *pagesDir != "" {

@@ -125,7 +125,7 @@ func TestDecidingFindingHasACard(t *testing.T) {
 	a, about := hostile(200)
 	a.Verdict.Findings = []int{180}
 	a.Ladders[0].Finding = 180
-	p := newPage(a, about)
+	p := newView(Page{Analysis: a, Case: about})
 	if len(p.Verdict.Proof) != 1 || p.Verdict.Proof[0].Number != 181 {
 		t.Errorf("proof = %+v, want finding 181", p.Verdict.Proof)
 	}

@@ -11,30 +11,11 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"time"
 	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 )
-
-// About is what the case knows of a capture, for the page. Its zero value is
-// a file that somebody analysed by hand.
-type About struct {
-	Incident, Case         string
-	Target, Region         string
-	Alert, Severity        string
-	Fired                  time.Time
-	WindowStart, WindowEnd time.Time // what the alert measured
-	Profile                string
-	Reason                 string // why it was allowed
-	Owner, Approver        string
-	Filters                []string
-	Started                time.Time
-	TimeLimit              time.Duration
-	TotalBytes             int64
-	DeleteAfter            time.Time
-}
 
 // JSON writes one document for one analysis, and an array for several. Runes
 // that a terminal would obey or hide are written as \u escapes, which mean the
