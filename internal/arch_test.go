@@ -31,7 +31,7 @@ var rules = []struct {
 		"what an alert may start is decided by its text, the policy and the clock alone, so that a dry run tells the truth",
 	},
 	{
-		[]string{"internal/capture", "internal/evidence", "internal/ledger", "internal/incident"},
+		[]string{"internal/capture", "internal/evidence", "internal/custody", "internal/ledger", "internal/incident"},
 		[]string{"github.com/Azure", module + "internal/azure", module + "internal/local", module + "internal/config", module + "internal/customhandler"},
 		"the domain says what it needs in interfaces; adapters come to it",
 	},
