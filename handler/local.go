@@ -45,6 +45,7 @@ func local(ctx context.Context, e environment, args []string) int {
 	flags.Var(&which, "scenario", "`NAME` of the scenario")
 	out := flags.String("out", ".local", "`DIR` for all that the run leaves behind")
 	app := flags.String("app", "", "`DIR` of an app laid out for deployment; default: this program's own")
+	split := flags.Bool("split", false, "two apps share the work: one starts captures, the other reads them")
 	rest, err := parse(flags, args)
 	if err != nil {
 		return usageCode(err)
@@ -73,7 +74,7 @@ func local(ctx context.Context, e environment, args []string) int {
 		if which.value != "all" && which.value != s.Name {
 			continue
 		}
-		if err := playScenario(ctx, e, s, *out, *app); err != nil {
+		if err := playScenario(ctx, e, s, *out, *app, *split); err != nil {
 			fmt.Fprintf(e.stderr, "pcapwarden local: %s: %v\n", s.Name, err)
 			fmt.Fprintf(e.stderr, "The log is %s.\n", filepath.Join(*out, "log.jsonl"))
 			code = exitError
@@ -106,12 +107,14 @@ func clean(dir string) error {
 	return os.WriteFile(filepath.Join(dir, marker), []byte("made by pcapwarden local, which may delete this directory\n"), 0o600)
 }
 
-func playScenario(ctx context.Context, e environment, s scenario.Scenario, dir, app string) error {
+func playScenario(ctx context.Context, e environment, s scenario.Scenario, dir, app string, split bool) error {
 	fmt.Fprintf(e.stdout, "%s\n%s\n\n", s.Name, report.Wrap(s.Summary, 78, ""))
 	show := newSteps(e.stdout)
-	outcomes, err := loop.Run(ctx, localStores(loop.Options{
-		Scenario: s, Dir: dir, App: app, Settings: overrides(e.getenv), Show: show.step,
-	}))
+	o := localStores(loop.Options{Scenario: s, Dir: dir, App: app, Settings: overrides(e.getenv), Show: show.step})
+	if split {
+		o.Apps = splitApps()
+	}
+	outcomes, err := loop.Run(ctx, o)
 	show.done()
 	if err != nil {
 		return err

@@ -10,87 +10,66 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
-	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
-	"github.com/pcapwarden/pcapwarden/functions/captures"
-	"github.com/pcapwarden/pcapwarden/functions/startcaptures"
-	"github.com/pcapwarden/pcapwarden/functions/sweepcaptures"
-	"github.com/pcapwarden/pcapwarden/internal/audit"
-	"github.com/pcapwarden/pcapwarden/internal/azure/arm"
 	"github.com/pcapwarden/pcapwarden/internal/azure/credential"
-	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
-	"github.com/pcapwarden/pcapwarden/internal/identity"
+	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
-// unclaimed is how long a file waits for the case that explains it. The case
-// is recorded within a moment of the start, the file comes when a capture is
-// over: who waits here has met a start that died half-way, which the next
-// sweep mends, or a file that is not ours.
-const unclaimed = 10 * time.Second
-
-// wire builds the functions out of the settings. It is the only place that
-// names both Azure and the domain.
+// wire builds the functions of the app's mode out of the settings. It and the
+// files beside it are the only place that names both Azure and the domain.
 func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhandler.Function, error) {
-	check, err := checkCallers(cfg)
+	s, err := openServices(ctx, cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Auth == config.AuthNone {
-		log.WarnContext(ctx, "callers are not checked: PCAPWARDEN_AUTH is none")
+	functions := elsewhere(cfg.Mode)
+	for _, part := range []struct {
+		mode  config.Mode
+		build func() ([]customhandler.Function, error)
+	}{{config.Control, s.control}, {config.Analyze, s.analyze}} {
+		if !cfg.Mode.Does(part.mode) {
+			continue
+		}
+		built, err := part.build()
+		if err != nil {
+			return nil, err
+		}
+		functions = append(functions, built...)
 	}
-	cred, err := credentialOf(cfg)
-	if err != nil {
+	return functions, nil
+}
+
+// services are what every mode works with.
+type services struct {
+	cfg       config.Config
+	log       *slog.Logger
+	cred      azcore.TokenCredential
+	policy    *policy.Policy
+	records   ledger.Store
+	incidents incident.Queue
+	source    string // the app's name in messages
+}
+
+func openServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*services, error) {
+	s := &services{cfg: cfg, log: log, source: appID(os.Getenv)}
+	var err error
+	if s.cred, err = credentialOf(cfg, cfg.ClientID); err != nil {
 		return nil, err
 	}
-	pol, err := loadPolicy(ctx, cfg.Policy, cred)
-	if err != nil {
+	if s.policy, err = loadPolicy(ctx, cfg.Policy, s.cred); err != nil {
 		return nil, err
 	}
-	watcher, err := arm.NewWatcher(cred, arm.Options{Endpoint: cfg.ARMEndpoint, ApplicationID: "pcapwarden"})
-	if err != nil {
-		return nil, err
-	}
-	var mistakes []error
-	records, err := openLedger(cfg.Records, cred)
-	mistakes = append(mistakes, named("PCAPWARDEN_RECORDS", err))
-	vault, err := openFiles(cfg.Vault, cred)
-	mistakes = append(mistakes, named("PCAPWARDEN_VAULT", err))
-	reports, err := openFiles(cfg.Reports, cred)
-	mistakes = append(mistakes, named("PCAPWARDEN_REPORTS", err))
-	incidents, err := openQueue(cfg.IncidentQueue, cred)
-	mistakes = append(mistakes, named("PCAPWARDEN_INCIDENT_QUEUE", err))
-	events, err := openQueue(cfg.LandedQueue, cred)
-	mistakes = append(mistakes, named("PCAPWARDEN_LANDED_QUEUE", err))
-	if err := errors.Join(mistakes...); err != nil {
-		return nil, err
-	}
-	landing := landings(cfg.Landing, cred)
-	ledger := capture.NewLedger(records)
-	source := appID(os.Getenv)
-	starter := &capture.Starter{
-		Watcher: watcher, Directory: watcher, Ledger: ledger, Policy: pol, Audit: audit.New(records),
-		Notify: notify(incidents, source), Now: time.Now, Log: log, Off: !cfg.Starts,
-	}
-	sweeper := &capture.Sweeper{
-		Starter: starter, Recover: recoverFiles(pol, landing, events), Expire: expire(pol, landing, vault, reports),
-	}
-	analyzer := &analyzecapture.Analyzer{
-		Ledger: ledger, Policy: pol, Landing: landing, Vault: vault, Reports: reports, Incidents: incidents,
-		Source: source, Version: buildVersion(), Now: time.Now, Log: log, Unclaimed: unclaimed,
-	}
-	return []customhandler.Function{
-		identity.Guard(startcaptures.New(starter), check, identity.Need{App: identity.ActionGroups, Roles: []string{identity.Alerts}}, log),
-		sweepcaptures.New(sweeper, log),
-		analyzecapture.New(analyzer),
-		identity.Guard(captures.New(&capture.Desk{Sweeper: sweeper}, log), check, identity.Need{Roles: captures.Roles}, log),
-	}, nil
+	var wrong, wrongQueue error
+	s.records, wrong = openLedger(cfg.Records, s.cred)
+	s.incidents, wrongQueue = openQueue(cfg.IncidentQueue, s.cred)
+	return s, errors.Join(named("PCAPWARDEN_RECORDS", wrong), named("PCAPWARDEN_INCIDENT_QUEUE", wrongQueue))
 }
 
 func named(setting string, err error) error {
@@ -103,24 +82,12 @@ func named(setting string, err error) error {
 // localToken is for the local ARM, which asks for some token.
 const localToken = "local-run"
 
-// checkCallers is how the app knows who calls.
-func checkCallers(cfg config.Config) (identity.Check, error) {
-	if cfg.Auth == config.AuthNone {
-		return identity.Unchecked, nil
-	}
-	v, err := identity.NewVerifier(identity.Options{Tenant: cfg.TenantID, Audience: cfg.Audience, Authority: cfg.Authority})
-	if err != nil {
-		return nil, fmt.Errorf("PCAPWARDEN_AUTH: %w", err)
-	}
-	return v.Verify, nil
-}
-
 // credentialOf is who the app is towards Azure.
-func credentialOf(cfg config.Config) (azcore.TokenCredential, error) {
+func credentialOf(cfg config.Config, clientID string) (azcore.TokenCredential, error) {
 	if cfg.Credential == "local" {
 		return credential.Loopback(cfg.ARMEndpoint, localToken)
 	}
-	return credential.New(cfg.Credential, cfg.ClientID)
+	return credential.New(cfg.Credential, clientID)
 }
 
 // loadPolicy reads the policy from a file or a blob.

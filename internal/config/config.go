@@ -6,10 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -17,6 +13,7 @@ import (
 // Config is what the settings say. Stores and queues are kept as given;
 // whoever opens them knows their forms.
 type Config struct {
+	Mode            Mode
 	Policy          string
 	Landing         string
 	Records         string
@@ -26,6 +23,7 @@ type Config struct {
 	LandedQueue     string
 	Credential      string
 	ClientID        string
+	SweepClientID   string // empty: ClientID deletes, too
 	ARMEndpoint     string
 	Auth            string // AuthEntra or AuthNone
 	TenantID        string
@@ -46,13 +44,33 @@ type Setting struct {
 
 	set      func(*Config, string) error
 	required bool
+	notFor   Mode // the mode that has no use for the setting
 }
+
+// A Mode is which part of the work the app does. Two apps from one package
+// keep the rights apart: one may start captures and reads no packet, the other
+// reads packets and has no right on anything but evidence.
+type Mode string
+
+// The modes.
+const (
+	All     Mode = "all"
+	Control Mode = "control" // alerts, sweeps, people
+	Analyze Mode = "analyze" // files that landed
+)
+
+// Does reports whether an app of this mode does what belongs to the part.
+func (m Mode) Does(part Mode) bool { return m == All || m == part }
 
 // Required reports whether the app refuses to start without the setting.
 func (s Setting) Required() bool { return s.required }
 
 // Settings are all settings, in the order of the README's table.
 var Settings = []Setting{
+	{
+		Name: "PCAPWARDEN_MODE", Default: string(All), set: mode,
+		Doc: "which part of the work this app does: `all`; `control` starts, sweeps and ends captures, and reads no packet; `analyze` reads what landed, and has no rights on captures",
+	},
 	{
 		Name: "PCAPWARDEN_POLICY", required: true, set: text(func(c *Config) *string { return &c.Policy }),
 		Doc: "the policy file: a path, relative to the app, or the https URL of a blob",
@@ -79,7 +97,7 @@ var Settings = []Setting{
 		Doc: "where findings go",
 	},
 	{
-		Name: "PCAPWARDEN_LANDED_QUEUE", required: true, set: queue(func(c *Config) *string { return &c.LandedQueue }),
+		Name: "PCAPWARDEN_LANDED_QUEUE", required: true, notFor: Analyze, set: queue(func(c *Config) *string { return &c.LandedQueue }),
 		Doc: "the queue of BlobCreated events, to raise one again that was lost",
 	},
 	{
@@ -102,6 +120,10 @@ var Settings = []Setting{
 	{
 		Name: "PCAPWARDEN_CLIENT_ID", set: text(func(c *Config) *string { return &c.ClientID }),
 		Doc: "client ID of the user-assigned identity; needed with `managedidentity`",
+	},
+	{
+		Name: "PCAPWARDEN_SWEEP_CLIENT_ID", set: text(func(c *Config) *string { return &c.SweepClientID }),
+		Doc: "client ID of the identity that deletes evidence on its date, with `managedidentity`; else the app's own does",
 	},
 	{
 		Name: "PCAPWARDEN_ARM_ENDPOINT", Default: "https://management.azure.com", set: endpoint(func(c *Config) *string { return &c.ARMEndpoint }),
@@ -160,7 +182,7 @@ func FromEnv(getenv func(string) string) (Config, error) {
 			v = s.Default
 		}
 		if v == "" {
-			if s.required {
+			if s.required && s.notFor != c.Mode {
 				mistakes = append(mistakes, fmt.Errorf("%s is not set: %s", s.Name, s.Doc))
 			}
 			continue
@@ -188,10 +210,12 @@ func (c Config) checkAuth(getenv func(string) string) error {
 		}
 	}
 	switch {
-	case c.Auth == AuthEntra && len(missing) > 0:
-		return fmt.Errorf("%s: not set: nobody's token could be checked; name the Entra tenant and the app registration, or set PCAPWARDEN_AUTH=none for a run on this machine", strings.Join(missing, ", "))
 	case c.Auth == AuthNone && inAzure(getenv):
 		return errors.New("PCAPWARDEN_AUTH is none, and this is Azure: anybody who has the URL and the key could start captures; set it to entra")
+	case !c.Mode.Does(Control): // nobody calls this app
+		return nil
+	case c.Auth == AuthEntra && len(missing) > 0:
+		return fmt.Errorf("%s: not set: nobody's token could be checked; name the Entra tenant and the app registration, or set PCAPWARDEN_AUTH=none for a run on this machine", strings.Join(missing, ", "))
 	}
 	return nil
 }
@@ -199,98 +223,10 @@ func (c Config) checkAuth(getenv func(string) string) error {
 // inAzure reports whether the platform runs the process: it sets these.
 // https://learn.microsoft.com/azure/app-service/reference-app-settings
 func inAzure(getenv func(string) string) bool {
-	return getenv("WEBSITE_SITE_NAME") != "" || getenv("IDENTITY_ENDPOINT") != ""
-}
-
-var guid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
-
-func tenant(c *Config, v string) error {
-	if !guid.MatchString(v) {
-		return fmt.Errorf("%q: want the tenant's ID, a GUID", v)
-	}
-	c.TenantID = v
-	return nil
-}
-
-func text(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error { *field(c) = v; return nil }
-}
-
-func onOff(field func(*Config) *bool) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		var word string
-		err := oneOf(func(*Config) *string { return &word }, "on", "off")(c, v)
-		*field(c) = word == "on"
-		return err
-	}
-}
-
-func oneOf(field func(*Config) *string, choices ...string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		if slices.Contains(choices, v) {
-			*field(c) = v
-			return nil
+	for _, name := range []string{"WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "IDENTITY_ENDPOINT"} {
+		if getenv(name) != "" {
+			return true
 		}
-		return fmt.Errorf("%q: want one of %s", v, strings.Join(choices, ", "))
 	}
-}
-
-// store takes file:DIR, the https URL of a container, or a connection string.
-// A connection string may hold a key, so it is never quoted.
-func store(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		switch {
-		case strings.HasPrefix(v, "file:") && len(v) > len("file:"),
-			strings.HasPrefix(v, "https://"),
-			strings.Contains(v, "AccountName="), strings.HasPrefix(v, "UseDevelopmentStorage=true"):
-			*field(c) = v
-			return nil
-		}
-		return errors.New("want file:DIR, https://ACCOUNT.blob.core.windows.net/CONTAINER, or an emulator's connection string")
-	}
-}
-
-// queue takes file:DIR, sb://NAMESPACE/QUEUE, or a connection string.
-func queue(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		switch {
-		case strings.HasPrefix(v, "file:") && len(v) > len("file:"),
-			strings.HasPrefix(v, "sb://"), strings.HasPrefix(v, "Endpoint=sb://"):
-			*field(c) = v
-			return nil
-		}
-		return errors.New("want file:DIR, sb://NAMESPACE/QUEUE, or an emulator's connection string with EntityPath")
-	}
-}
-
-func endpoint(field func(*Config) *string) func(*Config, string) error {
-	return func(c *Config, v string) error {
-		u, err := url.Parse(v)
-		if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
-			return errors.New("want https://HOST")
-		}
-		if u.Scheme == "http" && !loopback(v) {
-			return errors.New("plain http is for this machine only: a token must not cross a network unencrypted")
-		}
-		*field(c) = strings.TrimSuffix(v, "/")
-		return nil
-	}
-}
-
-func loopback(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func timeout(c *Config, v string) error {
-	d, err := time.ParseDuration(v)
-	if err != nil || d < 10*time.Second {
-		return fmt.Errorf("%q: want a duration of at least 10s, such as 29m", v)
-	}
-	c.FunctionTimeout = d
-	return nil
+	return false
 }

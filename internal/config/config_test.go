@@ -100,6 +100,9 @@ func TestAuth(t *testing.T) {
 		{"none", map[string]string{"PCAPWARDEN_AUTH": "none", "PCAPWARDEN_TENANT_ID": "", "PCAPWARDEN_AUDIENCE": ""}, ""},
 		{"none in Azure", map[string]string{"PCAPWARDEN_AUTH": "none", "WEBSITE_SITE_NAME": "app"}, "this is Azure"},
 		{"none beside a managed identity", map[string]string{"PCAPWARDEN_AUTH": "none", "IDENTITY_ENDPOINT": "http://127.0.0.1"}, "this is Azure"},
+		{"none on an instance", map[string]string{"PCAPWARDEN_AUTH": "none", "WEBSITE_INSTANCE_ID": "3c1f"}, "this is Azure"},
+		{"none in Azure, where nobody calls", map[string]string{"PCAPWARDEN_AUTH": "none", "PCAPWARDEN_MODE": "analyze", "WEBSITE_POD_NAME": "p"}, "this is Azure"},
+		{"nobody calls", map[string]string{"PCAPWARDEN_MODE": "analyze", "PCAPWARDEN_TENANT_ID": "", "PCAPWARDEN_AUDIENCE": ""}, ""},
 		{"off", map[string]string{"PCAPWARDEN_AUTH": "off"}, "want one of entra, none"},
 		{"authority here", map[string]string{"PCAPWARDEN_AUTHORITY": "http://127.0.0.1:1/"}, ""},
 		{"authority with a password", map[string]string{"PCAPWARDEN_AUTHORITY": "https://a:b@login.example"}, "https://HOST"},
@@ -116,5 +119,26 @@ func TestAuth(t *testing.T) {
 				t.Errorf("error = %v, want one line that says %q", err, tt.says)
 			}
 		})
+	}
+}
+
+// TestModes: an app is not asked for settings that its part has no use for.
+func TestModes(t *testing.T) {
+	tests := []struct {
+		mode, says string // empty: accepted
+	}{
+		{"", "PCAPWARDEN_LANDED_QUEUE is not set"},
+		{"all", "PCAPWARDEN_LANDED_QUEUE is not set"},
+		{"control", "PCAPWARDEN_LANDED_QUEUE is not set"},
+		{"analyze", ""},
+		{"both", "want one of all, control, analyze"},
+	}
+	for _, tt := range tests {
+		env := good()
+		env["PCAPWARDEN_LANDED_QUEUE"], env["PCAPWARDEN_MODE"] = "", tt.mode
+		_, err := FromEnv(func(k string) string { return env[k] })
+		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("mode %q: %v, want %q", tt.mode, err, tt.says)
+		}
 	}
 }

@@ -4,7 +4,9 @@
 package loop
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +42,9 @@ type Options struct {
 	// Settings override the app's settings of a local run, which are folders
 	// below Dir; nil overrides nothing.
 	Settings map[string]string
+	// Apps share the work, each with settings of its own over all others; the
+	// first takes the alerts. None: one app does everything.
+	Apps []App
 	// Policy replaces the scenario's; nil does not.
 	Policy []byte
 	// Fault is asked about every request to the local ARM; nil: all is well.
@@ -52,6 +57,12 @@ type Options struct {
 	OpenFiles    func(ctx context.Context, setting string) (Files, error)
 	OpenQueue    func(setting string) (incident.Queue, error)
 	OpenReceiver func(setting string) (functionshost.Receiver, error)
+}
+
+// An App is one of several that share the work.
+type App struct {
+	Name     string
+	Settings map[string]string
 }
 
 // A Step is something that happened.
@@ -103,8 +114,9 @@ type Loop struct {
 
 	Ledger  *capture.Ledger
 	Landing Files
-	Events  incident.Queue // BlobCreated events
-	Host    *functionshost.Host
+	Events  incident.Queue      // BlobCreated events
+	Host    *functionshost.Host // of the first app
+	Hosts   []*functionshost.Host
 
 	stage   *scenario.Stage
 	agent   *agent.Agent
@@ -118,7 +130,7 @@ func Start(ctx context.Context, o Options) (*Loop, error) {
 		o.Show = func(Step) {}
 	}
 	l := &Loop{options: o, began: time.Now(), settings: settings(o)}
-	for _, start := range []func(context.Context) error{l.openLog, l.openStores, l.startMachines, l.startARM, l.startHost} {
+	for _, start := range []func(context.Context) error{l.openLog, l.openStores, l.startMachines, l.startARM, l.startHosts} {
 		if err := start(ctx); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -237,38 +249,62 @@ func (l *Loop) startARM(ctx context.Context) error {
 	return nil
 }
 
-func (l *Loop) startHost(ctx context.Context) error {
+func (l *Loop) startHosts(ctx context.Context) error {
 	receiver, err := l.options.OpenReceiver(l.settings["PCAPWARDEN_LANDED_QUEUE"])
 	if err != nil {
 		return err
 	}
 	l.settings["PCAPWARDEN_ARM_ENDPOINT"] = l.arm
-	log := functionshost.LogEvents(l.log)
-	l.Host, err = functionshost.Start(ctx, functionshost.Config{
-		AppDir:   l.options.App,
-		Settings: l.settings,
-		Queues:   map[string]functionshost.Receiver{l.settings["PCAPWARDEN_LANDED_QUEUE_NAME"]: receiver},
-		Observe: func(e functionshost.Event) {
-			log(e)
-			l.observe(e)
-		},
-	})
-	if err != nil {
-		return err
+	apps := l.options.Apps
+	if len(apps) == 0 {
+		apps = []App{{}}
 	}
-	l.closeLater(func() error { l.Host.Close(); return nil })
+	for _, app := range apps {
+		h, err := l.startHost(ctx, app, receiver)
+		if err != nil {
+			return err
+		}
+		l.closeLater(func() error { h.Close(); return nil })
+		l.Hosts = append(l.Hosts, h)
+	}
+	l.Host = l.Hosts[0]
 	return nil
 }
 
+func (l *Loop) startHost(ctx context.Context, app App, receiver functionshost.Receiver) (*functionshost.Host, error) {
+	settings := maps.Clone(l.settings)
+	maps.Copy(settings, app.Settings)
+	who := cmp.Or(app.Name, "host")
+	log := functionshost.LogEvents(l.log.With("app", who))
+	if app.Name != "" { // where people look what tells the apps apart
+		text, err := json.MarshalIndent(map[string]any{"IsEncrypted": false, "Values": settings}, "", "  ")
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(l.options.Dir, app.Name+".settings.json"), text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return functionshost.Start(ctx, functionshost.Config{
+		AppDir:   l.options.App,
+		Settings: settings,
+		Queues:   map[string]functionshost.Receiver{settings["PCAPWARDEN_LANDED_QUEUE_NAME"]: receiver},
+		Observe: func(e functionshost.Event) {
+			log(e)
+			l.observe(who, e)
+		},
+	})
+}
+
 // observe shows what a person should know of the host's doings.
-func (l *Loop) observe(e functionshost.Event) {
+func (l *Loop) observe(who string, e functionshost.Event) {
 	switch {
 	case e.Kind == functionshost.HandlerReady:
-		l.show("host", "handler ready: %s", e.Text)
+		l.show(who, "handler ready: %s", e.Text)
 	case e.Kind == functionshost.HandlerExited, e.Kind == functionshost.HostStopped,
 		e.Kind == functionshost.InvocationFailed, e.Kind == functionshost.MessageDeadLettered,
 		e.Kind == functionshost.ListenerTrouble:
-		l.warn("host", "%s: %s %s", e.Kind, e.Function, e.Text)
+		l.warn(who, "%s: %s %s", e.Kind, e.Function, e.Text)
 	case e.Kind == functionshost.HandlerLine && e.Level >= slog.LevelError:
 		l.warn("handler", "%s", e.Text)
 	}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
+	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/customhandler"
+)
+
+// unclaimed is how long a file waits for the case that explains it. The case
+// is recorded within a moment of the start, the file comes when a capture is
+// over: who waits here has met a start that died half-way, which the next
+// sweep mends, or a file that is not ours.
+const unclaimed = 10 * time.Second
+
+// analyze is the part that reads packets. It has no way to Azure Resource
+// Manager, which a test holds: what hostile bytes take over here can start no
+// capture.
+func (s *services) analyze() ([]customhandler.Function, error) {
+	vault, wrongVault := openFiles(s.cfg.Vault, s.cred)
+	reports, wrongReports := openFiles(s.cfg.Reports, s.cred)
+	if err := errors.Join(named("PCAPWARDEN_VAULT", wrongVault), named("PCAPWARDEN_REPORTS", wrongReports)); err != nil {
+		return nil, err
+	}
+	return []customhandler.Function{analyzecapture.New(&analyzecapture.Analyzer{
+		Ledger: capture.NewLedger(s.records), Policy: s.policy, Landing: landings(s.cfg.Landing, s.cred), Vault: vault, Reports: reports,
+		Incidents: s.incidents, Source: s.source, Version: buildVersion(), Now: time.Now, Log: s.log, Unclaimed: unclaimed,
+	})}, nil
+}
