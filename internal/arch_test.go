@@ -21,7 +21,7 @@ var rules = []struct {
 	because   string
 }{
 	{
-		[]string{"internal/pcap", "internal/packet", "internal/flow", "internal/dissect", "internal/finding", "internal/detect", "internal/service", "internal/verdict", "internal/analysis", "internal/compare", "internal/report", "internal/redact", "internal/excerpt"},
+		[]string{"internal/pcap", "internal/packet", "internal/flow", "internal/dissect", "internal/finding", "internal/detect", "internal/series", "internal/service", "internal/verdict", "internal/analysis", "internal/compare", "internal/report", "internal/redact", "internal/excerpt"},
 		[]string{"github.com/Azure", module + "internal/azure", module + "internal/local", module + "internal/config", module + "internal/customhandler", module + "internal/capture", module + "internal/policy", "net/http"},
 		"reading a capture asks nobody: the same bytes always give the same analysis, and hostile bytes reach nothing",
 	},
@@ -66,7 +66,7 @@ var rules = []struct {
 		"the protocol knows nothing of what it carries",
 	},
 	{
-		[]string{"internal/pcap", "internal/flow", "internal/dissect", "internal/detect", "internal/service", "internal/verdict", "internal/analysis", "internal/compare", "internal/redact", "internal/excerpt"},
+		[]string{"internal/pcap", "internal/flow", "internal/dissect", "internal/detect", "internal/series", "internal/service", "internal/verdict", "internal/analysis", "internal/compare", "internal/redact", "internal/excerpt"},
 		[]string{"log", "log/slog"},
 		"what is found is returned; what packets hold never reaches a log",
 	},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/series"
 	"github.com/pcapwarden/pcapwarden/internal/service"
 	"github.com/pcapwarden/pcapwarden/internal/verdict"
 )
@@ -21,9 +22,10 @@ type Analysis struct {
 	Counters      Counters          `json:"counters"`
 	Findings      []finding.Finding `json:"findings"` // most severe first, then as they happened
 	Verdict       Verdict           `json:"verdict"`
-	Conversations []Conversation    `json:"conversations"` // the busiest, at most MaxConversations
-	Ladders       []Ladder          `json:"ladders"`       // the deciding connections, at most MaxLadders
-	Services      []service.Service `json:"services"`      // the most used, at most MaxServices
+	Conversations []Conversation    `json:"conversations"`    // the busiest, at most MaxConversations
+	Ladders       []Ladder          `json:"ladders"`          // the deciding connections, at most MaxLadders
+	Services      []service.Service `json:"services"`         // the most used, at most MaxServices
+	Series        *series.Series    `json:"series,omitempty"` // nil: no packet has a time
 	Vantage       Vantage           `json:"vantage"`
 	Limits        Limits            `json:"limits"`
 }

@@ -39,6 +39,7 @@ func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
 		a.Capture.FirstPacket, a.Capture.LastPacket = s.First.Time(), s.Last.Time()
 	}
 	a.Vantage = e.protocols.witness.Vantage(e.options.Vantage)
+	a.Series = e.protocols.series.Series()
 	a.Services = e.protocols.services.List(MaxServices, a.Vantage.Addresses)
 	a.Verdict = verdict.Judge(a.Findings, e.facts(a))
 	a.Ladders = e.protocols.ladders.choose(a.Findings, a.Verdict.Findings)

@@ -14,6 +14,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/series"
 	"github.com/pcapwarden/pcapwarden/internal/service"
 	"github.com/pcapwarden/pcapwarden/internal/verdict"
 )
@@ -28,6 +29,7 @@ type protocols struct {
 	conn      detect.Connection // the one that just ended
 
 	services *service.Collector
+	series   series.Recorder
 	witness  verdict.Witness
 	facts    verdict.Facts  // what went well, and how much of it there was
 	last     pcap.Timestamp // of the latest packet
@@ -57,7 +59,9 @@ func newProtocols(run *detect.Run) *protocols {
 
 func (p *protocols) add(pkt *packet.Packet) {
 	p.last = max(p.last, pkt.Time)
-	p.dissector.Add(pkt, p.table.Add(pkt))
+	segment := p.table.Add(pkt)
+	p.series.Packet(pkt, segment)
+	p.dissector.Add(pkt, segment)
 	if pkt.Transport && (pkt.Protocol == packet.ProtocolICMP || pkt.Protocol == packet.ProtocolICMPv6) && p.run.Wants.ICMP != nil {
 		p.run.Wants.ICMP(pkt)
 	}
@@ -66,6 +70,11 @@ func (p *protocols) add(pkt *packet.Packet) {
 func (p *protocols) transaction(t *dns.Transaction) {
 	if t.Answered || !t.Undecided {
 		p.facts.Questions.Note(t.Answered)
+	}
+	if t.Answered {
+		p.series.Answer(t.Latency())
+	} else if !t.Undecided {
+		p.series.Silence()
 	}
 	p.services.Question(t)
 	if p.run.Wants.Transaction != nil {
@@ -193,6 +202,7 @@ func (p *protocols) note(c *detect.Connection) {
 	if c.TLS != nil && c.TLS.Hello != nil {
 		p.facts.TLS.Note(c.TLS.Stage() == tls.StageEstablished)
 	}
+	p.series.Connection(c.Conn)
 	p.services.Connection(c, p.last)
 	p.witness.Connection(c)
 }
