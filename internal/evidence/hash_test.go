@@ -1,14 +1,18 @@
 package evidence
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestHashReader(t *testing.T) {
@@ -47,6 +51,54 @@ func TestHashReader(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestDigest compares block digests and their tree with a plain reckoning.
+func TestDigest(t *testing.T) {
+	for _, size := range []int64{0, 1, BlockSize - 1, BlockSize, BlockSize + 1, 3 * BlockSize, 5*BlockSize + 7} {
+		content, err := io.ReadAll(io.LimitReader(rand.NewChaCha8([32]byte{2}), size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := NewDigestReader(bytes.NewReader(content))
+		if _, err := io.Copy(io.Discard, h); err != nil {
+			t.Fatal(err)
+		}
+		got := h.Digest()
+		want := Digest{Bytes: size, SHA256: hashOf(content), Blocks: []string{}}
+		var leaves [][]byte
+		for block := range slices.Chunk(content, BlockSize) {
+			sum := sha256.Sum256(block)
+			want.Blocks = append(want.Blocks, hex.EncodeToString(sum[:]))
+			leaf := sha256.Sum256(append([]byte{0}, sum[:]...))
+			leaves = append(leaves, leaf[:])
+		}
+		// From the bottom up, an odd one going up as it is: the same tree.
+		for len(leaves) > 1 {
+			var up [][]byte
+			for pair := range slices.Chunk(leaves, 2) {
+				if len(pair) == 1 {
+					up = append(up, pair[0])
+					continue
+				}
+				node := sha256.Sum256(slices.Concat([]byte{1}, pair[0], pair[1]))
+				up = append(up, node[:])
+			}
+			leaves = up
+		}
+		want.Merkle = hashOf(nil)
+		if len(leaves) == 1 {
+			want.Merkle = hex.EncodeToString(leaves[0])
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d bytes (-want +got):\n%s", size, diff)
+		}
+	}
+}
+
+func hashOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // A stream that breaks is the reader's to judge; nothing hangs, nothing stays.

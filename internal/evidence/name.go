@@ -70,6 +70,19 @@ func CheckTags(tags map[string]string) error {
 	return nil
 }
 
+// TagValue makes text that a person wrote fit for the value of a tag: letters
+// that [CheckTags] refuses become "_", and what is too long is cut. It is for
+// finding files again; the text itself stands in the custody manifest.
+func TagValue(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if untaggable(r) {
+			return '_'
+		}
+		return r
+	}, text)
+	return text[:min(len(text), 256)]
+}
+
 func untaggable(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune(" +-./:=_", r))
 }
