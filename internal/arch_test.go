@@ -26,6 +26,11 @@ var rules = []struct {
 		"reading a capture asks nobody: the same bytes always give the same analysis, and hostile bytes reach nothing",
 	},
 	{
+		[]string{"internal/controlplane"},
+		[]string{"github.com/Azure", module + "internal/azure", module + "internal/local", module + "internal/config", module + "internal/customhandler", module + "internal/capture", module + "internal/policy", module + "internal/analysis", module + "internal/pcap", module + "internal/packet", "net/http", "log"},
+		"it asks through its Source alone, about the flows it is given: neither a packet nor a vendor gets further",
+	},
+	{
 		[]string{"internal/alert", "internal/policy", "internal/resourceid"},
 		[]string{"github.com/Azure", module + "internal/azure", module + "internal/local", module + "internal/capture", "net/http", "os"},
 		"what an alert may start is decided by its text, the policy and the clock alone, so that a dry run tells the truth",

@@ -5,6 +5,7 @@ package analysis
 import (
 	"time"
 
+	"github.com/pcapwarden/pcapwarden/internal/controlplane"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/series"
 	"github.com/pcapwarden/pcapwarden/internal/service"
@@ -28,6 +29,8 @@ type Analysis struct {
 	Series        *series.Series    `json:"series,omitempty"` // nil: no packet has a time
 	Vantage       Vantage           `json:"vantage"`
 	Limits        Limits            `json:"limits"`
+
+	Context *controlplane.Context `json:"context,omitempty"` // what Azure's rules say; see Explain
 }
 
 // Caps of what an [Analysis] lists. The counters count everything.

@@ -28,7 +28,7 @@ tcp.connect-timeout tcp.connect-refused tcp.reset tcp.half-open tcp.retransmissi
 tcp.port-reuse tcp.mtu-blackhole icmp.unreachable icmp.fragmentation-needed icmp.ttl-exceeded dns.timeout dns.resolver-unreachable dns.fallback
 dns.failure dns.slow tls.alert tls.handshake-reset tls.handshake-timeout tls.old-version tls.certificate app.slow-response app.slow-client
 traffic.unexpected-destination traffic.beacon traffic.scan exposure.cleartext-credentials capture.truncated capture.cut-short capture.no-traffic
-capture.limit-reached capture.incomplete-window capture.loss capture.duplicated capture.unreadable`
+capture.limit-reached capture.incomplete-window capture.loss capture.duplicated capture.unreadable network.rules-disagree`
 
 func TestValid(t *testing.T) {
 	if err := detect.Validate(suite.Default); err != nil {
@@ -132,7 +132,7 @@ func reported() []detect.Reported {
 }
 
 var subjects = map[string]string{
-	"app": "Applications", "capture": "The capture itself", "dns": "DNS", "exposure": "Exposure", "icmp": "ICMP", "tcp": "TCP", "tls": "TLS",
+	"app": "Applications", "capture": "The capture itself", "dns": "DNS", "exposure": "Exposure", "icmp": "ICMP", "network": "The network's rules", "tcp": "TCP", "tls": "TLS",
 	"traffic": "Traffic",
 }
 
