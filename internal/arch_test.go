@@ -66,6 +66,11 @@ var rules = []struct {
 		"adapters stand alone",
 	},
 	{
+		[]string{"internal/azure/keyvault"},
+		[]string{module + "internal/azure/arm", module + "internal/azure/blob", module + "internal/azure/servicebus"},
+		"adapters stand alone",
+	},
+	{
 		[]string{"internal/customhandler"},
 		[]string{module + "internal", "github.com/Azure"},
 		"the protocol knows nothing of what it carries",
