@@ -11,7 +11,7 @@ import (
 )
 
 // TestPreflight names the exact blocker of a machine that can't be captured
-// on, in words that say what to do, and asks Azure for nothing (F14, F15, F44).
+// on, in words that say what to do, and asks Azure for nothing.
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	change := func(f func(*local.VM)) func(*local.World) {
@@ -41,16 +41,17 @@ func TestPreflight(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := shop()
 			tt.with(&w)
-			r := newRig(t, w, 100)
-			a := r.app()
-			c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
-			r.want(c, capture.Declined, tt.says)
-			if r.puts() != 0 {
-				t.Errorf("%d sessions were asked for", r.puts())
-			}
-			if r.noticed(capture.Failure, tt.says) != 1 {
-				t.Errorf("notices %v, want one that says %q", r.notices, tt.says)
-			}
+			onStoresIn(t, w, func(t *testing.T, r *rig) {
+				a := r.app()
+				c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
+				r.want(c, capture.Declined, tt.says)
+				if r.puts() != 0 {
+					t.Errorf("%d sessions were asked for", r.puts())
+				}
+				if r.noticed(capture.Failure, tt.says) != 1 {
+					t.Errorf("notices %v, want one that says %q", r.notices, tt.says)
+				}
+			})
 		})
 	}
 }
@@ -71,9 +72,9 @@ func TestTagRemoved(t *testing.T) {
 	r.want(r.now(a, c), capture.Declined, "no tag")
 }
 
-// TestScaleSet captures on instances that can be captured on, never on all
-// (F16): at most as many as the profile allows, and the case says which.
-func TestScaleSet(t *testing.T) {
+// TestF16ScaleSet captures on instances that can be captured on, never on all:
+// at most as many as the profile allows, and the case says which.
+func TestF16ScaleSet(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
@@ -89,25 +90,26 @@ func TestScaleSet(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newRig(t, shop(), 100)
-			a := r.app()
-			al := r.fired("a", "tls", setID)
-			al.Targets[0].Instances = tt.named
-			c := r.one(a, r.fire(a, al))
-			if c.State != tt.state || strings.Join(c.Instances, " ") != strings.Join(tt.on, " ") {
-				t.Errorf("%s on %q, want %s on %q: %s", c.State, c.Instances, tt.state, tt.on, c.Reason)
-			}
-			if !strings.Contains(c.Reason+c.InstancesReason, tt.says) {
-				t.Errorf("the case says %q %q, want %q", c.Reason, c.InstancesReason, tt.says)
-			}
-			if got := len(r.agent.targets()); got != len(tt.on) {
-				t.Errorf("%d machines are captured on, want %d", got, len(tt.on))
-			}
+			onStores(t, func(t *testing.T, r *rig) {
+				a := r.app()
+				al := r.fired("a", "tls", setID)
+				al.Targets[0].Instances = tt.named
+				c := r.one(a, r.fire(a, al))
+				if c.State != tt.state || strings.Join(c.Instances, " ") != strings.Join(tt.on, " ") {
+					t.Errorf("%s on %q, want %s on %q: %s", c.State, c.Instances, tt.state, tt.on, c.Reason)
+				}
+				if !strings.Contains(c.Reason+c.InstancesReason, tt.says) {
+					t.Errorf("the case says %q %q, want %q", c.Reason, c.InstancesReason, tt.says)
+				}
+				if got := len(r.agent.targets()); got != len(tt.on) {
+					t.Errorf("%d machines are captured on, want %d", got, len(tt.on))
+				}
+			})
 		})
 	}
 }
 
-func TestEmptyScaleSet(t *testing.T) {
+func TestF16EmptyScaleSet(t *testing.T) {
 	t.Parallel()
 	w := shop()
 	w.ScaleSets[0].Instances = nil

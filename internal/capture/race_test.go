@@ -59,17 +59,17 @@ func TestResolvedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestF8F40NoAnswer: neither an identity that has no token nor an Azure that
-// does not answer is taken for a verdict about the machine.
-func TestF8F40NoAnswer(t *testing.T) {
-	t.Parallel()
-	r, _ := newMemoryRig(t)
-	a := r.app()
-	a.Watcher = silent{a.Watcher}
-	c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
-	r.want(c, capture.Asked, "identity endpoint")
-	r.pass(r.app(), time.Minute)
-	r.want(r.now(a, c), capture.Capturing, "")
+// TestF40NoToken: an identity that has no token is not taken for a verdict
+// about the machine.
+func TestF40NoToken(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		a := r.app()
+		a.Watcher = silent{a.Watcher}
+		c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
+		r.want(c, capture.Asked, "identity endpoint")
+		r.pass(r.app(), time.Minute)
+		r.want(r.now(a, c), capture.Capturing, "")
+	})
 }
 
 type silent struct{ capture.Watcher }
@@ -82,8 +82,19 @@ func (silent) Machine(context.Context, string) (capture.Machine, error) {
 // the deletion of evidence: it is deleted, and recorded as deleted.
 func TestF38KilledWhileExpiring(t *testing.T) {
 	t.Parallel()
-	for n := 0; ; n++ {
-		r, store := newMemoryRig(t)
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		killedWhileExpiring(t, func() ledger.Store { return newMemory() }, 1)
+	})
+	t.Run("Azurite", func(t *testing.T) {
+		t.Parallel()
+		killedWhileExpiring(t, func() ledger.Store { return openAzurite(t) }, 3)
+	})
+}
+
+func killedWhileExpiring(t *testing.T, open func() ledger.Store, stride int) {
+	for n := 0; ; n += stride {
+		r := newRigIn(t, shop(), 100, open())
 		a := r.app()
 		c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
 		r.pass(a, 10*time.Minute)
@@ -94,8 +105,12 @@ func TestF38KilledWhileExpiring(t *testing.T) {
 		r.pass(r.app(), 2*time.Minute)
 		c = r.now(r.app(), c)
 		r.want(c, capture.Expired, "its date has come")
-		if r.expired[c.ID] == 0 || store.count("due/") != 0 {
-			t.Fatalf("killed at step %d: deleted %d times, %d due", n, r.expired[c.ID], store.count("due/"))
+		due := 0
+		for range r.store.List(t.Context(), "due/") {
+			due++
+		}
+		if r.expired[c.ID] == 0 || due != 0 {
+			t.Fatalf("killed at step %d: deleted %d times, %d due", n, r.expired[c.ID], due)
 		}
 		r.verified()
 		if !died {

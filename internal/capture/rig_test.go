@@ -19,7 +19,6 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	local "github.com/pcapwarden/pcapwarden/internal/local/arm"
-	"github.com/pcapwarden/pcapwarden/internal/local/folder"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
@@ -70,15 +69,6 @@ type rig struct {
 func newRig(t testing.TB, w local.World, starts int) *rig {
 	t.Helper()
 	return newRigIn(t, w, starts, openFolder(t))
-}
-
-func openFolder(t testing.TB) ledger.Store {
-	t.Helper()
-	store, err := folder.OpenLedger(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return store
 }
 
 func newRigIn(t tester, w local.World, starts int, store ledger.Store) *rig {
