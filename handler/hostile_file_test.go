@@ -124,7 +124,7 @@ func TestHostileFiles(t *testing.T) {
 		}
 	})
 
-	t.Run("F24 F26 versions", func(t *testing.T) {
+	t.Run("F24 F25 F26 versions", func(t *testing.T) {
 		name := stand.expect(t, "versions", nil)
 		before := len(stand.told(t, incident.TypeSecurity))
 		empty := stand.put(t, name, nil)

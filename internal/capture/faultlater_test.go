@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -160,6 +161,31 @@ func TestF39NeverEarly(t *testing.T) {
 		if r.expired[c.ID] != 1 {
 			t.Error("evidence was not deleted on its date")
 		}
+	})
+}
+
+// unreachable is a store behind a name that does not resolve.
+type unreachable struct{ ledger.Store }
+
+func (unreachable) Create(context.Context, string, []byte) (string, error) {
+	return "", &net.DNSError{Err: "no such host", Name: "evidence.blob.core.windows.net"}
+}
+
+// TestF41StorageUnreachable: who sent the alert hears that it should come
+// again, and Azure hears nothing.
+func TestF41StorageUnreachable(t *testing.T) {
+	onStores(t, func(t *testing.T, r *rig) {
+		a := r.app()
+		a.Ledger = capture.NewLedger(unreachable{r.store})
+		al := r.fired("a", "tls", vms+"web1")
+		if _, err := a.Start(t.Context(), &al, ""); err == nil || !strings.Contains(err.Error(), "no such host") {
+			t.Errorf("Start = %v, want what keeps it from its storage", err)
+		}
+		if r.puts() != 0 {
+			t.Error("something was started that is not recorded")
+		}
+		b := r.app()
+		r.want(r.one(b, r.fire(b, al)), capture.Capturing, "")
 	})
 }
 

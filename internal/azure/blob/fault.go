@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -54,6 +55,9 @@ func explain(ctx context.Context, err error, doing string) error {
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return fmt.Errorf("%s: storage can't be reached: %w: does its name resolve here, and is its private endpoint up?", doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -3,6 +3,7 @@ package blob
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,6 +110,53 @@ func TestLostAnswers(t *testing.T) {
 	}
 	if err := lease.Release(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestF41Unreachable: a name that does not resolve and an endpoint that does not
+// answer are outages, which another try may find over, and never an empty
+// store or a record that somebody else has.
+func TestF41Unreachable(t *testing.T) {
+	for name, dial := range map[string]func(context.Context, string, string) (net.Conn, error){
+		"no such name": func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.DNSError{Err: "no such host", Name: "evidence.blob.core.windows.net", IsNotFound: true}
+		},
+		"no answer": func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := Open("UseDevelopmentStorage=true;Container=records", nil, Options{Client: azcore.ClientOptions{
+				Transport: &http.Client{Transport: &http.Transport{DialContext: dial}},
+				Retry:     policy.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond, MaxRetryDelay: time.Millisecond},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := c.Ledger()
+			check := func(op string, err error) {
+				t.Helper()
+				for _, answer := range []error{ledger.ErrNotFound, ledger.ErrExists, ledger.ErrConflict, ledger.ErrLeased} {
+					if errors.Is(err, answer) {
+						t.Errorf("%s = %v, which is an answer of a store", op, err)
+					}
+				}
+				if err == nil || !strings.Contains(err.Error(), "storage can't be reached") || strings.Contains(err.Error(), "http") {
+					t.Errorf("%s = %v; want to hear that storage can't be reached, without its URL", op, err)
+				}
+			}
+			_, err = l.Create(t.Context(), "a", []byte("1"))
+			check("Create", err)
+			_, _, err = l.Read(t.Context(), "a")
+			check("Read", err)
+			_, err = l.Lease(t.Context(), "sweep", 20*time.Second)
+			check("Lease", err)
+			for _, err = range l.List(t.Context(), "") {
+			}
+			check("List", err)
+			_, err = c.Files().Open(t.Context(), "a.cap")
+			check("Open", err)
+		})
 	}
 }
 
