@@ -10,45 +10,41 @@ package excerpt
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 
-	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
-// Limits of an excerpt. They bound its memory: 1000 packets of 64 KiB.
+// Limits of what one pass cuts out. They bound its memory to about 100 MiB,
+// whatever the capture holds; excerpts of ordinary findings take a few.
 const (
-	MaxPackets = 1000
-	MaxPayload = 65535
-	// maxHeaders is what is kept of headers; hostile ones have no end.
-	maxHeaders = 1024
-	// maxHandshake is how many packets a handshake may have: each side may
-	// repeat itself, and a connection that is not answered does.
-	maxHandshake = 8
-	// unknownHeaders is kept of a frame that holds no IP: the shortest
-	// Ethernet frame, which ARP fits in.
-	unknownHeaders = 60
+	MaxExcerpts = 50
+	MaxPackets  = 1000 // that all selections together name
+	MaxPayload  = 65535
+	// maxKept is how many bytes of payload are kept of all packets together.
+	// From then on payload is cut.
+	maxKept = 32 << 20
 )
 
-// Options say what to cut out.
+// Options say how to cut.
 type Options struct {
-	Packets  []int64          // frame numbers, from 1, at most MaxPackets, in any order
-	Comments map[int64]string // on packets, by frame number
-	Payload  int              // bytes of payload to keep of a packet named, at most MaxPayload
-	About    pcap.Section
+	Payload     int    // bytes of payload to keep of a packet named, at most MaxPayload
+	Application string // that makes the excerpts
 }
 
 // A Summary says what an excerpt holds.
 type Summary struct {
-	Packets   int // that were named
-	Handshake int // that belong to them
+	Finding    int // index of the finding that it proves, or of the selection
+	Packets    int // that were named
+	Handshake  int // that belong to them
+	Unwritable int // that were named, but have no link type or a time that pcapng cannot hold
+	Shortened  int // that were named, and lost payload that was asked for: all of it was too much
 }
 
-// A MissingError says that a capture does not have the frames asked for.
+// A MissingError says that a capture does not have the frames asked for: it is
+// another capture than the one that was analysed, or only a part of it.
 type MissingError struct {
 	Frames  []int64
 	Packets int64 // that the capture has
@@ -58,188 +54,90 @@ func (e *MissingError) Error() string {
 	return fmt.Sprintf("the capture has no frame %d: it has %d packets", e.Frames[0], e.Packets)
 }
 
-// between is how many packets are read before somebody asks whether to go on.
-const between = 8192
-
-// Write reads the capture in src twice, from where it begins, and writes the
-// excerpt to dst: the same capture and options always give the same bytes.
-// Frames that the capture does not have give a [*MissingError], and nothing is
-// written.
-func Write(ctx context.Context, src io.ReadSeeker, dst io.Writer, o Options) (Summary, error) {
-	switch {
-	case len(o.Packets) == 0 || len(o.Packets) > MaxPackets:
-		return Summary{}, fmt.Errorf("excerpt: %d packets are asked for; name 1 to %d", len(o.Packets), MaxPackets)
-	case o.Payload < 0 || o.Payload > MaxPayload:
-		return Summary{}, fmt.Errorf("excerpt: %d bytes of payload are asked for; 0 to %d can be had", o.Payload, MaxPayload)
-	}
-	c := &cutter{options: o, named: map[int64]bool{}, connections: map[pair]*handshake{}, chosen: map[int64]kept{}}
-	for _, n := range o.Packets {
-		c.named[n] = true
-	}
-	if err := c.locate(ctx, src); err != nil {
-		return Summary{}, err
-	}
-	if err := c.pass(ctx, src, c.take); err != nil {
-		return Summary{}, err
-	}
-	return c.write(dst)
-}
-
-// kept is a packet of the excerpt.
-type kept struct {
-	pcap.Record
-	handshake bool
-}
-
-// A pair names a TCP connection by its endpoints, the lower first.
-type pair struct{ low, high endpoint }
-
-// cutter makes one excerpt.
-type cutter struct {
-	options     Options
-	named       map[int64]bool
-	connections map[pair]*handshake // those with a packet that was named
-	chosen      map[int64]kept
-}
-
-// errDone ends a pass before the capture does.
-var errDone = errors.New("done")
-
-// pass reads the capture once.
-func (c *cutter) pass(ctx context.Context, src io.ReadSeeker, look func(*pcap.Record, *packet.Packet) error) error {
-	if _, err := src.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("go to the start of the capture: %w", err)
-	}
-	r, err := pcap.NewReader(src)
+// Cut reads the capture in src once, from its beginning to the last packet
+// that matters, and makes an excerpt for each selection. When reading is done,
+// create is called for one excerpt after the other; what it returns gets the
+// whole file in one call of Write, and is closed. Where it returns neither a
+// writer nor an error that excerpt is left out. So is one of which nothing can
+// be written.
+//
+// The same capture, selections and options always give the same bytes. Frames
+// that the capture does not have give a [*MissingError], and create is not
+// called.
+//
+// Handshakes of connections that a selection's flow names are found wherever
+// they are; those of others, if no more than some 16,000 connections were
+// begun between them and the packet.
+func Cut(ctx context.Context, src io.Reader, selections []Selection, o Options, create func(selection int) (io.WriteCloser, error)) ([]Summary, error) {
+	c, err := newCutter(selections, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var d packet.Decoder
-	var p packet.Packet
-	for n := 0; ; n++ {
-		if n%between == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
+	if err := c.read(ctx, src); err != nil {
+		return nil, err
+	}
+	summaries := make([]Summary, 0, len(selections))
+	for i := range selections {
+		file, s, err := c.file(i)
+		if err != nil {
+			return summaries, err
 		}
-		rec, err := r.Next()
-		if err == io.EOF {
-			return nil
-		} else if err != nil {
-			if _, damaged := errors.AsType[*pcap.FormatError](err); damaged {
-				return nil // what can be read is the capture
-			}
-			return err
-		}
-		d.Decode(rec, &p)
-		if err := look(rec, &p); err != nil {
-			return err
-		}
-	}
-}
-
-// locate finds out which connections the packets named belong to.
-func (c *cutter) locate(ctx context.Context, src io.ReadSeeker) error {
-	var packets int64
-	found := map[int64]bool{}
-	err := c.pass(ctx, src, func(rec *pcap.Record, p *packet.Packet) error {
-		packets = rec.Number
-		if !c.named[rec.Number] || rec.LinkType == pcap.LinkTypeNone {
-			return nil
-		}
-		if id, ok := connection(p); ok {
-			c.connections[id] = &handshake{}
-		}
-		if found[rec.Number] = true; len(found) == len(c.named) {
-			return errDone
-		}
-		return nil
-	})
-	if err == errDone {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	e := &MissingError{Packets: packets}
-	for _, n := range slices.Sorted(maps.Keys(c.named)) {
-		if !found[n] {
-			e.Frames = append(e.Frames, n)
-		}
-	}
-	return e
-}
-
-// take keeps what belongs to the excerpt.
-func (c *cutter) take(rec *pcap.Record, p *packet.Packet) error {
-	named := c.named[rec.Number]
-	if named {
-		c.chosen[rec.Number] = kept{c.cut(rec, p, c.options.Payload), false}
-	}
-	id, ok := connection(p)
-	if !ok {
-		return nil
-	}
-	h := c.connections[id]
-	if h == nil {
-		return nil
-	}
-	if p.Protocol == packet.ProtocolTCP && h.part(p) {
-		h.packets = append(h.packets, c.cut(rec, p, 0))
-	}
-	h.wanted = h.wanted || named
-	if h.wanted {
-		for _, rec := range h.packets {
-			if !c.named[rec.Number] {
-				c.chosen[rec.Number] = kept{rec, true}
+		if s.Packets > 0 {
+			if err := store(file, i, create); err != nil {
+				return summaries, err
 			}
 		}
-		h.packets = h.packets[:0]
+		summaries = append(summaries, s)
 	}
-	return nil
+	return summaries, nil
 }
 
-// cut copies a packet, with so many bytes of its payload.
-func (c *cutter) cut(rec *pcap.Record, p *packet.Packet, payload int) pcap.Record {
-	n := min(p.HeaderLength, maxHeaders)
-	switch {
-	case p.IPVersion == 0 || n == 0:
-		n = unknownHeaders
-	case p.ICMP.Quoted && p.ICMP.QuotedSrc.Is4():
-		n += 28 // what an error quotes at least (RFC 792)
-	case p.ICMP.Quoted:
-		n += 48
+func store(file []byte, i int, create func(int) (io.WriteCloser, error)) error {
+	w, err := create(i)
+	if w == nil || err != nil {
+		return err
 	}
-	cut := *rec
-	cut.Data = slices.Clone(rec.Data[:min(len(rec.Data), n+payload)])
-	return cut
+	if _, err := w.Write(file); err != nil {
+		w.Close() // its own error would be about the same
+		return err
+	}
+	return w.Close()
 }
 
-// write writes what was chosen, in the capture's order.
-func (c *cutter) write(dst io.Writer) (Summary, error) {
-	all := slices.SortedFunc(maps.Values(c.chosen), func(a, b kept) int { return cmp.Compare(a.Number, b.Number) })
+// file makes the excerpt of one selection, in the capture's order.
+func (c *cutter) file(selection int) ([]byte, Summary, error) {
+	s, items := c.selections[selection], c.chosen[selection]
+	summary := Summary{Finding: selection, Unwritable: c.unwritable[selection]}
+	slices.SortFunc(items, func(a, b item) int { return cmp.Compare(a.Number, b.Number) })
 	longest := 0
-	for _, k := range all {
-		longest = max(longest, len(k.Data))
+	for _, it := range items {
+		longest = max(longest, len(it.data()))
 	}
-	var s Summary
-	w, err := pcap.NewNGWriter(dst, c.options.About, longest)
+	var out buffer
+	w, err := pcap.NewNGWriter(&out, pcap.Section{Comment: s.About, Application: c.options.Application, Interface: s.Interface}, longest)
 	if err != nil {
-		return s, err
+		return nil, summary, err
 	}
-	for _, k := range all {
-		comment := fmt.Sprintf("frame %d of the capture", k.Number)
-		if text := c.options.Comments[k.Number]; text != "" {
-			comment += ": " + text
-		} else if k.handshake {
-			comment += ": handshake"
+	for _, it := range items {
+		switch {
+		case it.handshake:
+			summary.Handshake++
+		default:
+			summary.Packets++
+			if it.shortened {
+				summary.Shortened++
+			}
 		}
-		if k.handshake {
-			s.Handshake++
-		} else {
-			s.Packets++
-		}
-		if err := w.WritePacket(k.Time, k.LinkType, k.Length, k.Data, comment); err != nil {
-			return s, err
+		if err := w.WritePacket(it.Time, it.LinkType, it.Length, it.data(), s.comment(it)); err != nil {
+			return nil, summary, err
 		}
 	}
-	return s, nil
+	return out, summary, nil
+}
+
+type buffer []byte
+
+func (b *buffer) Write(p []byte) (int, error) {
+	*b = append(*b, p...)
+	return len(p), nil
 }

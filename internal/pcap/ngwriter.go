@@ -14,15 +14,17 @@ type Section struct {
 	Comment     string
 	Hardware    string // that the packets were captured on
 	Application string // that wrote the file
+	Interface   string // where the packets are from, said of each interface
 }
 
 // An NGWriter writes pcapng (draft-ietf-opsawg-pcapng): one section,
 // little-endian, with nanosecond timestamps, and comments, which classic pcap
 // has no room for.
 type NGWriter struct {
-	dst        io.Writer
-	snapLength int
-	links      []LinkType // one interface each
+	dst         io.Writer
+	description string
+	snapLength  int
+	links       []LinkType // one interface each
 }
 
 // maxComment bounds a comment, in bytes.
@@ -41,7 +43,7 @@ func NewNGWriter(dst io.Writer, about Section, snapLength int) (*NGWriter, error
 	b = binary.LittleEndian.AppendUint16(b, versionMinor)
 	b = binary.LittleEndian.AppendUint64(b, 1<<64-1) // length of the section: not told
 	b = appendOptions(b, ngOption{1, about.Comment}, ngOption{2, about.Hardware}, ngOption{4, about.Application})
-	w := &NGWriter{dst: dst, snapLength: snapLength}
+	w := &NGWriter{dst: dst, description: about.Interface, snapLength: snapLength}
 	if err := w.block(blockSectionHeader, b); err != nil {
 		return nil, fmt.Errorf("write the capture header: %w", err)
 	}
@@ -63,7 +65,7 @@ func (w *NGWriter) WritePacket(t Timestamp, link LinkType, originalLength int, d
 		b := binary.LittleEndian.AppendUint16(nil, uint16(link))
 		b = binary.LittleEndian.AppendUint16(b, 0)
 		b = binary.LittleEndian.AppendUint32(b, uint32(w.snapLength))
-		b = appendOptions(b, ngOption{9, "\x09"}) // time in 10^-9 s
+		b = appendOptions(b, ngOption{3, w.description}, ngOption{9, "\x09"}) // time in 10^-9 s
 		if err := w.block(blockInterfaceDescription, b); err != nil {
 			return fmt.Errorf("write interface: %w", err)
 		}
