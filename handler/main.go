@@ -49,6 +49,7 @@ var commands = []command{
 	}},
 	{"captures", "list, show, approve, reject, stop, delete, hold, release, export", capturesCommand},
 	{"audit verify", "check that the log of effects is whole", auditVerify},
+	{"doctor", "say whether the app could do its work: settings, rights, stores, queues", doctorCommand},
 	{"version", "print the version", version},
 }
 

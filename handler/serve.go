@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/config"
@@ -28,7 +29,9 @@ func serve(ctx context.Context, e environment, args []string) int {
 	// Serve sees signals itself, to tell them from other ends.
 	err := serveHost(context.WithoutCancel(ctx), e)
 	if stopped, ok := errors.AsType[*customhandler.StoppedError](err); err != nil && !ok {
-		fmt.Fprintf(e.stderr, "pcapwarden serve: %v\n", err)
+		for line := range strings.Lines(err.Error()) { // the host logs each by itself
+			fmt.Fprintf(e.stderr, "pcapwarden serve: %s\n", strings.TrimSpace(line))
+		}
 	} else if ok {
 		fmt.Fprintf(e.stdout, "pcapwarden serve: %v\n", stopped)
 	}
@@ -38,7 +41,7 @@ func serve(ctx context.Context, e environment, args []string) int {
 func serveHost(ctx context.Context, e environment) error {
 	cfg, err := config.FromEnv(e.getenv)
 	if err != nil {
-		return fmt.Errorf("settings:\n%w", err)
+		return err
 	}
 	if err := failpoint.Arm(cfg.Failpoint); err != nil {
 		return err

@@ -98,9 +98,15 @@ func loadPolicy(ctx context.Context, where string, cred azcore.TokenCredential) 
 	}
 	p, err := policy.Load(text)
 	if err != nil {
-		return nil, fmt.Errorf("PCAPWARDEN_POLICY: the policy is not valid, nothing may be captured:\n%w", err)
+		return nil, lineByLine("PCAPWARDEN_POLICY: not valid, nothing may be captured: ", err)
 	}
 	return p, nil
+}
+
+// lineByLine puts words before each line of an error: every line of the log is
+// read alone.
+func lineByLine(words string, err error) error {
+	return errors.New(words + strings.ReplaceAll(err.Error(), "\n", "\n"+words))
 }
 
 // maxPolicy is above what policy.Load accepts, so that it is Load who says so.

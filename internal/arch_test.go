@@ -71,6 +71,11 @@ var rules = []struct {
 		"adapters stand alone",
 	},
 	{
+		[]string{"internal/doctor"},
+		[]string{"github.com/Azure", module + "internal/azure", module + "internal/local", module + "internal/config", module + "internal/capture"},
+		"the doctor looks at what it is given through the eyes of the app itself",
+	},
+	{
 		[]string{"internal/customhandler"},
 		[]string{module + "internal", "github.com/Azure"},
 		"the protocol knows nothing of what it carries",

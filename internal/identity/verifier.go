@@ -154,6 +154,17 @@ func (v *Verifier) Verify(ctx context.Context, authorization string) (Caller, er
 	return caller, nil
 }
 
+// Reach fetches the tenant's signing keys if they are not known: how many
+// there are. Without them nobody is let in.
+func (v *Verifier) Reach(ctx context.Context) (int, error) {
+	if _, err := v.keys.key(ctx, "none"); err != nil && !errors.Is(err, errUnknownKey) {
+		return 0, err
+	}
+	v.keys.mu.Lock()
+	defer v.keys.mu.Unlock()
+	return len(v.keys.keys), nil
+}
+
 // issued reports whether the issuer is Entra, for the tenant that the token
 // names. The tenant's keys are those of every tenant: the issuer alone says
 // whose token it is.

@@ -44,6 +44,13 @@ func NewReceiver(setting string, cred azcore.TokenCredential) (*Receiver, error)
 // locks run out.
 func (r *Receiver) Close(ctx context.Context) error { return r.client.Close(ctx) }
 
+// Reach looks at the queue without taking anything off it: it is there, and
+// the identity may receive from it.
+func (r *Receiver) Reach(ctx context.Context) error {
+	_, err := r.receiver.PeekMessages(ctx, 1, nil)
+	return explain(ctx, err, fmt.Sprintf("look into queue %q", r.queue))
+}
+
 // Receive implements [functionshost.Receiver].
 func (r *Receiver) Receive(ctx context.Context) (functionshost.Delivery, error) {
 	select {

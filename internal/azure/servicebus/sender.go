@@ -76,6 +76,13 @@ func (s *Sender) Send(ctx context.Context, m incident.Message) error {
 	return explain(ctx, s.sender.SendMessage(ctx, message, nil), fmt.Sprintf("send message %q to queue %q", m.ID, s.queue))
 }
 
+// Reach opens the link that messages would go over, and sends none: the queue
+// is there, and the identity may send to it.
+func (s *Sender) Reach(ctx context.Context) error {
+	_, err := s.sender.NewMessageBatch(ctx, nil) // asks the link how much it takes
+	return explain(ctx, err, fmt.Sprintf("open queue %q", s.queue))
+}
+
 func optional(s string) *string {
 	if s == "" {
 		return nil

@@ -25,6 +25,11 @@ var routes = map[string]methods{
 	"group " + pathWatcher + "/*/packetcaptures/*/stop":                {"POST": (*Server).stopCapture},
 	"group " + pathWatcher + "/*/packetcaptures/*/querystatus":         {"POST": (*Server).queryCapture},
 	"subscription microsoft.network/locations/*/operations/*":          {"GET": (*Server).readOperation},
+	"subscription " + pathPermissions:                                  {"GET": (*Server).listPermissions},
+	"group " + pathPermissions:                                         {"GET": (*Server).listPermissions},
+	"group " + pathWatcher + "/*" + nestedPermissions:                  {"GET": (*Server).listPermissions},
+	"group " + pathVM + "/*" + nestedPermissions:                       {"GET": (*Server).listPermissions},
+	"group microsoft.storage/storageaccounts/*" + nestedPermissions:    {"GET": (*Server).listPermissions},
 	"subscription microsoft.network/locations/*/operationresults/*":    {"GET": (*Server).readOperationResult},
 }
 
@@ -35,6 +40,9 @@ const (
 	pathVM       = "microsoft.compute/virtualmachines"
 	pathScaleSet = "microsoft.compute/virtualmachinescalesets"
 	pathWatcher  = "microsoft.network/networkwatchers"
+
+	pathPermissions   = "microsoft.authorization/permissions"
+	nestedPermissions = "/providers/*/permissions"
 )
 
 // An answer is what goes back.

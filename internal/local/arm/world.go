@@ -21,6 +21,11 @@ type World struct {
 	ScaleSets []ScaleSet
 	Watchers  []NetworkWatcher
 	Storage   []StorageAccount
+
+	// Lacks are the actions that the caller is not permitted, anywhere. They
+	// are told when the caller asks for its permissions; whether a request is
+	// refused is for Options.Fault to say.
+	Lacks []string
 }
 
 // A VM is a virtual machine.

@@ -69,6 +69,12 @@ func OpenQueue(dir string, options Options) (*Queue, error) {
 // Close lets the directory go. Locks stay held until they run out.
 func (q *Queue) Close() error { return q.tree.root.Close() }
 
+// Reach reports whether the directory is still there.
+func (q *Queue) Reach(context.Context) error {
+	_, err := q.tree.root.Stat(".")
+	return err
+}
+
 // broker is what the queue knows of a message beyond its body.
 type broker struct {
 	MessageID     string            `json:"messageId"`
