@@ -30,7 +30,9 @@ type timeline struct {
 	Rows               []timeRow
 	Steps              []tick // packets of the ladders
 	StepsLabel         timeLabel
+	Strips             []strip
 	Ticks              []tick
+	Stretches          []stretch  // the strips as a table
 	Facts              []timeFact // all of it as a table
 	Notes              []string
 }
@@ -144,15 +146,31 @@ func newTimeline(a *analysis.Analysis, about About) *timeline {
 		t.Facts = append(t.Facts, timeFact{What: "the alert fired", First: clock(about.Fired, c), Last: clock(about.Fired, c)})
 		y += markHeight
 	}
+	if s.end.Sub(s.start) > length {
+		y = t.addCapture(c, s, y)
+	}
 	y = t.addRows(a, s, y)
 	y = t.addSteps(a, s, y)
+	y = t.addStrips(a, s, y)
 	t.Axis = y + 8
 	t.Height = t.Axis + axisHeight
 	t.addTicks(s, c.FirstPacket)
 	t.Caption = "The capture is " + period(c.FirstPacket, later(c.FirstPacket, c.LastPacket)) + ", " + span(length) + "."
-	t.Description = fmt.Sprintf("%s from %s. %s of findings; the table after the picture says the same.",
-		span(length), period(c.FirstPacket, later(c.FirstPacket, c.LastPacket)), times(len(t.Rows), "row"))
+	t.Description = fmt.Sprintf("%s from %s. %s of findings", span(length), period(c.FirstPacket, later(c.FirstPacket, c.LastPacket)), times(len(t.Rows), "row"))
+	for _, l := range t.Strips {
+		t.Description += "; " + l.Label.Text
+	}
+	t.Description += ". The tables after the picture say the same."
 	return t
+}
+
+// addCapture draws when there were packets, where that is a part of the
+// picture.
+func (t *timeline) addCapture(c analysis.Capture, s scale, y int) int {
+	from, to := s.at(c.FirstPacket), s.at(later(c.FirstPacket, c.LastPacket))
+	t.Rows = append(t.Rows, timeRow{Label: label(from, to, y+12, "the capture"), Bars: []bar{{percent(from), percent(max(to, from+thinnest)), "info", y + barBelow}}})
+	t.Facts = append(t.Facts, timeFact{What: "the capture", Times: times(c.Packets, "packet"), First: clock(c.FirstPacket, c), Last: clock(c.LastPacket, c)})
+	return y + rowHeight
 }
 
 // addRows draws a row for each kind of finding, a bar for each finding.
