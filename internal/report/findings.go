@@ -41,19 +41,23 @@ type findingView struct {
 	Kind       string
 	Severity   string
 	Confidence string
-	Summary    string
+	Summary    []piece
 	Culprit    string
 	Times      string
 	Period     string
-	Flow       string
+	Flow       []piece
 	Packets    string
 	PacketWord string
 	Filter     string // a display filter for Wireshark
 	Detail     []fact
-	NextStep   string
+	Excerpt    *excerptView
+	NextStep   []piece
 }
 
-func newFindings(a *analysis.Analysis) findingsView {
+// An excerptView is the file with a finding's packets.
+type excerptView struct{ File, Packets, SHA256 string }
+
+func newFindings(a *analysis.Analysis, r reader, excerpts []Excerpt) findingsView {
 	v := findingsView{Total: len(a.Findings), OnlyInfo: true}
 	var bySeverity [finding.Critical + 1]int
 	for i := range a.Findings {
@@ -62,9 +66,9 @@ func newFindings(a *analysis.Analysis) findingsView {
 		v.OnlyInfo = v.OnlyInfo && f.Severity == finding.Info
 		switch {
 		case carded(a, i):
-			v.Cards = append(v.Cards, newFinding(i+1, f))
+			v.Cards = append(v.Cards, newFinding(i+1, f, r, excerpts))
 		case len(v.Rest) < maxRows:
-			v.Rest = append(v.Rest, newFinding(i+1, f))
+			v.Rest = append(v.Rest, newFinding(i+1, f, r, excerpts))
 		default:
 			v.Left++
 		}
@@ -83,10 +87,15 @@ func newFindings(a *analysis.Analysis) findingsView {
 	return v
 }
 
-func newFinding(number int, f *finding.Finding) findingView {
+func newFinding(number int, f *finding.Finding, r reader, excerpts []Excerpt) findingView {
 	v := findingView{
 		Number: number, Kind: printable(string(f.Kind)), Severity: f.Severity.String(), Confidence: sureness(f.Confidence),
-		Summary: printableText(f.Summary), NextStep: printableText(f.NextStep), Packets: packets(f.Packets),
+		Summary: r.prose(f.Summary), NextStep: r.prose(f.NextStep), Packets: packets(f.Packets),
+	}
+	for _, e := range excerpts {
+		if e.Finding == number-1 && e.File != "" {
+			v.Excerpt = &excerptView{escape(e.File, maxPath), times(e.Packets, "packet"), printable(e.SHA256)}
+		}
 	}
 	if blames(f.Culprit) {
 		v.Culprit = culpritWords(f.Culprit)
@@ -101,16 +110,36 @@ func newFinding(number int, f *finding.Finding) findingView {
 		}
 	}
 	if f.Flow != nil {
-		v.Flow = flowText(f.Flow)
+		v.Flow = flowPieces(f.Flow)
 	}
 	if len(f.Packets) > 0 {
 		v.PacketWord = plural(len(f.Packets), "Packet")
 		v.Filter = "frame.number in {" + v.Packets + "}"
 	}
 	for _, key := range sortedKeys(f.Detail) {
-		v.Detail = append(v.Detail, fact{Name: printable(key), Value: detail(f.Detail[key], 0)})
+		x := fact{Name: spaced(printable(key)), Value: detail(f.Detail[key], 0)}
+		if text, ok := f.Detail[key].(string); ok && strange(text) {
+			x.Value, x.Foreign = name(text), true
+		}
+		v.Detail = append(v.Detail, x)
 	}
 	return v
+}
+
+// spaced turns "medianSeconds" into "median seconds".
+func spaced(key string) string {
+	var b strings.Builder
+	for i := range len(key) {
+		c := key[i]
+		if i > 0 && c >= 'A' && c <= 'Z' && key[i-1] >= 'a' && key[i-1] <= 'z' {
+			b.WriteByte(' ')
+			if i+1 == len(key) || key[i+1] < 'A' || key[i+1] > 'Z' {
+				c += 'a' - 'A'
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // detail writes what a detector keeps beside its summary.
@@ -134,6 +163,11 @@ func detail(value any, depth int) string {
 		return "–"
 	case string:
 		return printable(v)
+	case bool:
+		if v {
+			return "yes"
+		}
+		return "no"
 	case time.Duration:
 		return span(v)
 	case time.Time:

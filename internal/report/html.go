@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"reflect"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -48,45 +47,53 @@ func HTML(w io.Writer, p Page) error {
 
 // A view is what the template is filled with. Its text is printable.
 type view struct {
-	Policy   string
-	Style    template.CSS
-	Title    string
-	Name     string // of the file, without its folders
-	Verdict  verdictView
-	Notes    []string // why the capture is not all that there was
-	Case     []fact
-	Timeline *timeline
-	Ladders  []*ladderView
-	Findings findingsView
-	Talks    []talk
-	More     bool // there may be more conversations
-	Capture  []fact
-	Counters []counterGroup
-	Unread   bool
-	Program  string
-	Schema   string
+	Policy    string
+	Style     template.CSS
+	Title     string
+	Name      string // of the file, without its folders
+	Verdict   verdictView
+	Notes     []string // why the capture is not all that there was
+	Case      []fact
+	Timeline  *timeline
+	Ladders   []*ladderView
+	Context   *contextView
+	Findings  findingsView
+	Latencies *latencyView
+	Talks     []talk
+	More      bool // there may be more conversations
+	Custody   *custodyView
+	Capture   []fact
+	Coverage  []string
+	Counters  []counterGroup
+	Unread    bool
+	Program   string
+	Schema    string
 }
 
-// A fact is a name and a value. Code is in a fixed-width font.
+// A fact is a name and a value. Code is in a fixed-width font; what is Foreign
+// was chosen by whoever sent the packets.
 type fact struct {
 	Name, Value string
 	Code        bool
+	Foreign     bool
 }
 
 // Long facts take a line of their own.
 func (f fact) Long() bool { return utf8.RuneCountInString(f.Value) > 32 }
 
 func newView(in Page) *view {
-	a, about := in.Analysis, in.Case
+	a, about, r := in.Analysis, in.Case, newReader(in.Analysis)
 	p := &view{
 		Policy: policy, Style: template.CSS(style),
 		Name:     printable(baseName(a.Capture.File)),
-		Verdict:  newVerdict(a),
+		Verdict:  newVerdict(a, r),
 		Notes:    incomplete(a),
-		Case:     caseFacts(about),
-		Findings: newFindings(a),
-		Talks:    newTalks(a.Conversations),
+		Case:     caseFacts(about, in.Custody),
+		Context:  newContext(in.Context, a),
+		Findings: newFindings(a, r, in.Excerpts),
+		Talks:    newTalks(a.Conversations, in.Context),
 		More:     len(a.Conversations) >= analysis.MaxConversations,
+		Custody:  newCustody(in.Custody),
 		Capture:  captureFacts(a.Capture),
 		Unread:   !a.Capture.Readable,
 		Program:  program(),
@@ -99,6 +106,8 @@ func newView(in Page) *view {
 	if p.Unread {
 		return p
 	}
+	p.Coverage = coverage(a, about)
+	p.Latencies = newLatencies(a)
 	p.Counters = newCounters(a.Counters)
 	if !a.Capture.FirstPacket.IsZero() {
 		p.Timeline = newTimeline(a, about)
@@ -107,174 +116,6 @@ func newView(in Page) *view {
 		p.Ladders = append(p.Ladders, newLadder(i+1, a))
 	}
 	return p
-}
-
-type verdictView struct {
-	Tone       tone
-	Word       string
-	Headline   string
-	By         string // the culprit, when there is one
-	Address    string
-	Summary    string
-	NextStep   string
-	Cause      string
-	Confidence string
-	Severity   string
-	Proof      []proof
-}
-
-// A proof is a finding that the verdict rests on, and its packets.
-type proof struct {
-	Number  int
-	Kind    string
-	Packets string // "packets 7, 8", the first few
-}
-
-func newVerdict(a *analysis.Analysis) verdictView {
-	v := verdictView{
-		Tone: toneOf(a), Headline: headline(a),
-		Summary: printableText(a.Verdict.Summary), NextStep: printableText(a.Verdict.NextStep),
-		Cause: printable(string(a.Verdict.Cause)), Confidence: sureness(a.Verdict.Confidence),
-	}
-	v.Word = toneWords[v.Tone]
-	if a.Capture.Readable && blames(a.Verdict.Culprit) {
-		v.By = culpritWords(a.Verdict.Culprit)
-		if f := deciding(a); f != nil {
-			v.Severity = f.Severity.String()
-			v.Address = address(a.Verdict.Culprit, f.Flow)
-		}
-	}
-	for _, i := range a.Verdict.Findings {
-		if !carded(a, i) || len(v.Proof) == maxProof {
-			continue
-		}
-		f := &a.Findings[i]
-		p := proof{Number: i + 1, Kind: printable(string(f.Kind))}
-		if n := len(f.Packets); n > 0 {
-			p.Packets = plural(n, "packet") + " " + packets(f.Packets[:min(n, 8)])
-		}
-		v.Proof = append(v.Proof, p)
-	}
-	return v
-}
-
-func caseFacts(about About) []fact {
-	if reflect.ValueOf(about).IsZero() {
-		return nil
-	}
-	var facts []fact
-	add := func(name, value string) {
-		if value != "" {
-			facts = append(facts, fact{Name: name, Value: value})
-		}
-	}
-	add("Incident", printable(about.Incident))
-	add("Case", printable(about.Case))
-	add("Target", escape(about.Target, maxPath))
-	add("Region", printable(about.Region))
-	add("Alert", printable(about.Alert))
-	add("Severity", printable(about.Severity))
-	if !about.Fired.IsZero() {
-		add("Fired", about.Fired.UTC().Format(minuteLayout)+" UTC")
-	}
-	if !about.WindowStart.IsZero() && !about.WindowEnd.IsZero() {
-		add("Alert measured", period(about.WindowStart, about.WindowEnd))
-	}
-	add("Profile", printable(about.Profile))
-	add("Reason", printableText(about.Reason))
-	add("Owner", printable(about.Owner))
-	add("Approved by", printable(about.Approver))
-	var filters []string
-	for _, f := range about.Filters {
-		filters = append(filters, escape(f, maxPath))
-	}
-	add("Filters", strings.Join(filters, "; "))
-	if !about.Started.IsZero() {
-		add("Started", about.Started.UTC().Format(minuteLayout)+" UTC")
-	}
-	var limits []string
-	if about.TimeLimit > 0 {
-		limits = append(limits, span(about.TimeLimit))
-	}
-	if about.TotalBytes > 0 {
-		limits = append(limits, Bytes(about.TotalBytes))
-	}
-	add("Limits", strings.Join(limits, ", "))
-	if !about.DeleteAfter.IsZero() {
-		add("Deleted after", about.DeleteAfter.UTC().Format(minuteLayout)+" UTC")
-	}
-	return facts
-}
-
-func captureFacts(c analysis.Capture) []fact {
-	var facts []fact
-	add := func(name, value string) { facts = append(facts, fact{Name: name, Value: value}) }
-	add("File", escape(c.File, maxPath))
-	if !c.Readable {
-		add("Error", printableText(c.Error))
-	}
-	if c.Format != "" {
-		add("Format", strings.TrimSuffix(printable(c.Format)+", "+printable(c.LinkType), ", "))
-	}
-	if c.Bytes > 0 || c.Readable {
-		add("Size", fmt.Sprintf("%s (%s bytes)", Bytes(c.Bytes), count(c.Bytes)))
-	}
-	if c.Readable {
-		add("Packets", count(c.Packets))
-	}
-	if !c.FirstPacket.IsZero() {
-		add("Time", period(c.FirstPacket, c.LastPacket)+", "+span(c.Span()))
-	}
-	if c.Readable {
-		snap := "not limited"
-		if c.SnapLength > 0 {
-			snap = count(c.SnapLength) + " bytes"
-		}
-		add("Snap length", snap+"; "+verb(c.TruncatedPackets, "packet", "is", "are")+" cut short")
-		ends := "complete"
-		if c.CutShort {
-			ends = "in the middle of a packet"
-		}
-		add("End of the file", ends)
-		add("Dropped while capturing", times(c.Dropped, "packet")+", as the file says")
-	}
-	if c.SHA256 != "" {
-		facts = append(facts, fact{Name: "SHA-256", Value: printable(c.SHA256), Code: true})
-	}
-	return facts
-}
-
-type talk struct {
-	Service, SNI, Tunnel   string
-	Client, Server         string
-	Connections            string
-	Packets, Bytes         [2]string
-	Retransmits, RTT       string
-	State, History, Period string
-}
-
-func newTalks(all []analysis.Conversation) []talk {
-	var out []talk
-	for i := range all {
-		c := &all[i]
-		t := talk{
-			Service: service(c), SNI: printable(c.SNI), Tunnel: printable(c.Tunnel),
-			Client: c.Client.String(), Server: c.Server.String(), Connections: count(c.Connections),
-			Packets: [2]string{count(c.Packets[0]), count(c.Packets[1])}, Bytes: [2]string{Bytes(c.Bytes[0]), Bytes(c.Bytes[1])},
-			Retransmits: "–", RTT: "–", State: printable(c.State), History: printable(c.History),
-		}
-		if c.Protocol == "tcp" {
-			t.Retransmits = count(c.Retransmits)
-		}
-		if c.RTT > 0 {
-			t.RTT = span(c.RTT)
-		}
-		if !c.First.IsZero() {
-			t.Period = span(c.Last.Sub(c.First))
-		}
-		out = append(out, t)
-	}
-	return out
 }
 
 // baseName is the name of a file of any system without its folders.

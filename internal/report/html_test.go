@@ -337,7 +337,7 @@ func TestPageBeginsWithTheVerdict(t *testing.T) {
 	for _, h := range elements(root, "h2") {
 		order = append(order, content(h))
 	}
-	want := []string{"Who, why, until when", "Time line", "The deciding packets", "Findings", "Conversations", "The capture", "Counters"}
+	want := []string{"Who, why, until when", "Time line", "The deciding packets", "Findings", "Conversations", "The capture, and what it leaves out", "Counters"}
 	if !slices.Equal(order, want) {
 		t.Errorf("sections = %q, want %q", order, want)
 	}

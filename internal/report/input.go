@@ -4,14 +4,18 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/internal/controlplane"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 )
 
 // A Page is what a report on one capture is made of. All but Analysis may be
 // missing: what is not there takes no room.
 type Page struct {
 	Analysis *analysis.Analysis
-	Case     About     // who, why, until when; zero: somebody analysed a file by hand
-	Excerpts []Excerpt // cut out of the capture for its findings
+	Case     About                 // who, why, until when; zero: somebody analysed a file by hand
+	Custody  *custody.Manifest     // what the evidence is known by, as far as it is known yet
+	Context  *controlplane.Context // what Azure's rules say about the deciding flows
+	Excerpts []Excerpt             // cut out of the capture for its findings
 }
 
 // About is what the case knows of a capture. Its zero value is a file that

@@ -166,7 +166,7 @@ func conversationText(c *analysis.Conversation) string {
 	s := fmt.Sprintf("%s %s > %s", service(c), c.Client, c.Server)
 	var more []string
 	if c.SNI != "" {
-		more = append(more, printable(c.SNI))
+		more = append(more, name(c.SNI))
 	}
 	if c.Tunnel != "" {
 		more = append(more, "in "+printable(c.Tunnel))

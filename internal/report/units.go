@@ -154,3 +154,11 @@ func period(first, last time.Time) string {
 	}
 	return first.Format(momentLayout) + " to " + last.Format(momentLayout) + " UTC"
 }
+
+// moment writes a time in UTC to the second.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(minuteLayout) + " UTC"
+}

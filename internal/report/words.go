@@ -184,13 +184,24 @@ func dropped(l analysis.Limits) string {
 	return strings.Join(parts, ", ")
 }
 
+// flowPieces are flowText with the name marked.
+func flowPieces(f *finding.Flow) []piece {
+	bare := *f
+	bare.SNI = ""
+	out := []piece{{Text: flowText(&bare)}}
+	if f.SNI != "" {
+		out = append(out, piece{" (", false}, piece{name(f.SNI), true}, piece{")", false})
+	}
+	return out
+}
+
 func flowText(f *finding.Flow) string {
 	parts := []string{strings.ToUpper(printable(f.Protocol)), f.Client.String()}
 	if !f.Server.IsZero() {
 		parts = append(parts, "to", f.Server.String())
 	}
 	if f.SNI != "" {
-		parts = append(parts, "("+printable(f.SNI)+")")
+		parts = append(parts, "("+name(f.SNI)+")")
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
 }
