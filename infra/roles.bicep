@@ -1,0 +1,175 @@
+// What the identities may do, and nothing else. The actions are those that the
+// program's adapters list: internal/azure/arm/actions.go and
+// internal/azure/blob/actions.go; a test compares them.
+targetScope = 'subscription'
+
+param token string
+
+@description('Subscriptions in which the roles are given.')
+param scopes array
+
+@description('On the network watchers: run captures.')
+resource captureOperator 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'capture-operator')
+  properties: {
+    roleName: 'pcapwarden capture operator ${token}'
+    description: 'Starts, looks at, stops and deletes packet captures.'
+    type: 'CustomRole'
+    assignableScopes: scopes
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Network/networkWatchers/read'
+          'Microsoft.Network/networkWatchers/packetCaptures/read'
+          'Microsoft.Network/networkWatchers/packetCaptures/write'
+          'Microsoft.Network/networkWatchers/packetCaptures/delete'
+          'Microsoft.Network/networkWatchers/packetCaptures/stop/action'
+          'Microsoft.Network/networkWatchers/packetCaptures/queryStatus/action'
+          'Microsoft.Network/networkWatchers/packetCaptures/queryStatus/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+@description('On the resource groups that opted in: look a target up. Nothing is written: extensions/write is root on the machine.')
+resource targetReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'target-reader')
+  properties: {
+    roleName: 'pcapwarden target reader ${token}'
+    description: 'Looks up the machines that may be captured.'
+    type: 'CustomRole'
+    assignableScopes: scopes
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Compute/virtualMachines/read'
+          'Microsoft.Compute/virtualMachines/instanceView/read'
+          'Microsoft.Compute/virtualMachines/extensions/read'
+          'Microsoft.Compute/virtualMachineScaleSets/read'
+          'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/read'
+          'Microsoft.Compute/virtualMachineScaleSets/extensions/read'
+          'Microsoft.Network/networkInterfaces/read'
+          'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/networkInterfaces/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+@description('On the subscription: where long-running calls are polled.')
+resource subscriptionReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'subscription-reader')
+  properties: {
+    roleName: 'pcapwarden subscription reader ${token}'
+    description: 'Polls the operations that it began.'
+    type: 'CustomRole'
+    assignableScopes: scopes
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Network/locations/operations/read'
+          'Microsoft.Network/locations/operationResults/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+@description('On the landing accounts alone: Network Watcher makes the SAS that the agent uploads with in the name of who starts the capture.')
+resource landingGrant 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'landing-grant')
+  properties: {
+    roleName: 'pcapwarden landing grant ${token}'
+    description: 'Lets Network Watcher write captures to a landing account.'
+    type: 'CustomRole'
+    assignableScopes: [subscription().id]
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Storage/storageAccounts/read'
+          'Microsoft.Storage/storageAccounts/listServiceSas/action'
+          'Microsoft.Storage/storageAccounts/listAccountSas/action'
+          'Microsoft.Storage/storageAccounts/listKeys/action'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+@description('On the containers where captures land: read them.')
+resource landingReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'landing-reader')
+  properties: {
+    roleName: 'pcapwarden landing reader ${token}'
+    description: 'Lists and reads captures that landed.'
+    type: 'CustomRole'
+    assignableScopes: [subscription().id]
+    permissions: [
+      {
+        actions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read'
+        ]
+      }
+    ]
+  }
+}
+
+@description('On the evidence and the reports: write what is new. Blocks are staged with blobs/write, which could overwrite; the immutable container is what forbids it.')
+resource evidenceWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'evidence-writer')
+  properties: {
+    roleName: 'pcapwarden evidence writer ${token}'
+    description: 'Adds evidence and reports; deletes nothing.'
+    type: 'CustomRole'
+    assignableScopes: [subscription().id]
+    permissions: [
+      {
+        actions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/write'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/write'
+        ]
+      }
+    ]
+  }
+}
+
+@description('On evidence, reports and landed files: delete them on their date, with their versions.')
+resource evidenceDeleter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'evidence-deleter')
+  properties: {
+    roleName: 'pcapwarden evidence deleter ${token}'
+    description: 'Deletes evidence; writes nothing.'
+    type: 'CustomRole'
+    assignableScopes: [subscription().id]
+    permissions: [
+      {
+        actions: []
+        dataActions: [
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/deleteBlobVersion/action'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read'
+        ]
+      }
+    ]
+  }
+}
+
+output captureOperator string = captureOperator.name
+output targetReader string = targetReader.name
+output subscriptionReader string = subscriptionReader.name
+output landingGrant string = landingGrant.name
+output landingReader string = landingReader.name
+output evidenceWriter string = evidenceWriter.name
+output evidenceDeleter string = evidenceDeleter.name
