@@ -9,6 +9,7 @@ resource control 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' =
   name: 'id-pcapwarden-control-${token}'
   location: location
   tags: tags
+  properties: {}
 }
 
 @description('Reads packets, writes evidence and reports.')
@@ -16,6 +17,7 @@ resource analyze 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' =
   name: 'id-pcapwarden-analyze-${token}'
   location: location
   tags: tags
+  properties: {}
 }
 
 @description('Deletes evidence on its date.')
@@ -23,6 +25,7 @@ resource sweep 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-pcapwarden-sweep-${token}'
   location: location
   tags: tags
+  properties: {}
 }
 
 output control object = {

@@ -58,6 +58,7 @@ param monthlyBudget int = 200
 param budgetStart string = utcNow('yyyy-MM-01')
 
 var token = toLower(uniqueString(subscription().id, environmentName, location))
+var here = subscription().id
 var tags = {
   'azd-env-name': environmentName
   owner: ownerEmail
@@ -81,7 +82,7 @@ module roles 'roles.bicep' = {
   name: 'roles'
   params: {
     token: token
-    scopes: union([subscription().id], map(targets, t => '/subscriptions/${t.subscription}'))
+    scopes: union([here], map(targets, t => '/subscriptions/${t.subscription}'))
   }
 }
 

@@ -8,6 +8,8 @@ param token string
 @description('Subscriptions in which the roles are given.')
 param scopes array
 
+var here = subscription().id
+
 @description('On the network watchers: run captures.')
 resource captureOperator 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'capture-operator')
@@ -86,7 +88,7 @@ resource landingGrant 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     roleName: 'pcapwarden landing grant ${token}'
     description: 'Lets Network Watcher write captures to a landing account.'
     type: 'CustomRole'
-    assignableScopes: [subscription().id]
+    assignableScopes: [here]
     permissions: [
       {
         actions: [
@@ -108,7 +110,7 @@ resource landingReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     roleName: 'pcapwarden landing reader ${token}'
     description: 'Lists and reads captures that landed.'
     type: 'CustomRole'
-    assignableScopes: [subscription().id]
+    assignableScopes: [here]
     permissions: [
       {
         actions: []
@@ -128,7 +130,7 @@ resource evidenceWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     roleName: 'pcapwarden evidence writer ${token}'
     description: 'Adds evidence and reports; deletes nothing.'
     type: 'CustomRole'
-    assignableScopes: [subscription().id]
+    assignableScopes: [here]
     permissions: [
       {
         actions: []
@@ -151,7 +153,7 @@ resource evidenceDeleter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = 
     roleName: 'pcapwarden evidence deleter ${token}'
     description: 'Deletes evidence; writes nothing.'
     type: 'CustomRole'
-    assignableScopes: [subscription().id]
+    assignableScopes: [here]
     permissions: [
       {
         actions: []

@@ -41,6 +41,9 @@ func New(s *capture.Starter) customhandler.Function {
 		if err != nil {
 			return nil, err
 		}
+		for _, refused := range result.Refused {
+			s.Log.WarnContext(ctx, "target refused", "incident", result.Incident, "target", refused.Target, "profile", result.Profile, "reason", string(refused.Reason))
+		}
 		return &customhandler.Response{Status: status(&a, result), Body: answer(result)}, nil
 	}).Within(patience)
 }

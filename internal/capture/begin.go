@@ -185,7 +185,8 @@ func (s *Starter) adopt(ctx context.Context, c Case, session Session) (Case, err
 		return c, fmt.Errorf("record capture %s: %w", c.ID, err)
 	}
 	s.Log.InfoContext(ctx, "capture started", "incident", c.Incident, "capture", c.ID, "target", c.Target,
-		"profile", c.Profile, "limit", c.TimeLimit.String(), "bytes", c.TotalBytes)
+		"profile", c.Profile, "limit", c.TimeLimit.String(), "bytes", c.TotalBytes,
+		"delete_after", c.DeleteAfter.UTC().Format(time.RFC3339))
 	return c, nil
 }
 
