@@ -28,10 +28,6 @@ param recordsAccount string
 param vaultAccount string
 param namespace string
 
-@description('The URI of the signing key, with its version.')
-param signingKey string
-
-param otlpEndpoint string
 param starts string
 
 var records = 'https://${recordsAccount}.blob.${environment().suffixes.storage}'

@@ -126,17 +126,7 @@ resource uploads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// Control lists what landed without an event, analyze reads it, sweep deletes.
-resource finds 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(captures.id, control, readerRole)
-  scope: captures
-  properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', readerRole)
-    principalId: control
-    principalType: 'ServicePrincipal'
-  }
-}
-
+// Analyze reads what landed; sweep finds what came without an event, and deletes.
 resource reads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(captures.id, analyze, readerRole)
   scope: captures

@@ -44,9 +44,6 @@ param addressSpace string = '10.91.0.0/24'
 @maxValue(365)
 param immutableDays int = 1
 
-@description('Where traces and metrics go, as an OTLP endpoint inside the network; empty: nowhere, logs alone.')
-param otlpEndpoint string = ''
-
 @description('The kill switch: off starts no capture.')
 @allowed(['on', 'off'])
 param starts string = 'on'
@@ -231,8 +228,6 @@ module control 'app.bicep' = {
     recordsAccount: records.outputs.account
     vaultAccount: vault.outputs.account
     namespace: queues.outputs.namespace
-    signingKey: signing.outputs.signer
-    otlpEndpoint: otlpEndpoint
     starts: starts
   }
 }
@@ -257,8 +252,6 @@ module analyze 'app.bicep' = {
     recordsAccount: records.outputs.account
     vaultAccount: vault.outputs.account
     namespace: queues.outputs.namespace
-    signingKey: signing.outputs.signer
-    otlpEndpoint: otlpEndpoint
     starts: starts
   }
 }
@@ -306,6 +299,7 @@ output CONTROL_APP string = control.outputs.name
 output ANALYZE_APP string = analyze.outputs.name
 output ALERT_ENDPOINT string = 'https://${control.outputs.host}/api/startcaptures'
 output SERVICE_BUS string = queues.outputs.namespace
+output SIGNING_KEY string = signing.outputs.signer
 output WORKSPACE string = observability.outputs.workspace
 output LANDING_ACCOUNTS array = [for (l, i) in landings: {
   region: l.region

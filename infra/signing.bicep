@@ -27,8 +27,8 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   }
 }
 
-// ES256. Without a rotation policy: a manifest names its key's version, and a
-// version that is gone verifies nothing.
+// ES256. All its versions are trusted, so that it may be rotated; a version
+// that is deleted verifies nothing any more.
 resource key 'Microsoft.KeyVault/vaults/keys@2024-11-01' = {
   parent: vault
   name: 'manifests'
@@ -78,4 +78,4 @@ resource access 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-output signer string = key.properties.keyUriWithVersion
+output signer string = key.properties.keyUri

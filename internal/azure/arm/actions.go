@@ -27,6 +27,10 @@ const (
 	ReadInterfaces         = "Microsoft.Network/networkInterfaces/read"
 	ReadScaleSetInterfaces = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/networkInterfaces/read"
 
+	// On the subscriptions of the watchers: where long-running calls are polled.
+	ReadOperations       = "Microsoft.Network/locations/operations/read"
+	ReadOperationResults = "Microsoft.Network/locations/operationResults/read"
+
 	// On the landing account alone: Network Watcher makes the SAS that the
 	// agent uploads with in the caller's name.
 	ReadStorage     = "Microsoft.Storage/storageAccounts/read"
@@ -50,6 +54,10 @@ func TargetActions() []string {
 		ReadInterfaces, ReadScaleSetInterfaces,
 	}
 }
+
+// SubscriptionActions are what it takes to learn how a call ended that Azure
+// goes on with by itself. Scope: the subscriptions of the watchers.
+func SubscriptionActions() []string { return []string{ReadOperations, ReadOperationResults} }
 
 // LandingActions are what Network Watcher asks of the caller on the account
 // that the capture is written to. Scope: that account alone.
