@@ -43,18 +43,21 @@ const (
 // understood, has nothing of the original in it that must go, and is kept;
 // what lies behind is not. So a byte that nobody thought of stays behind.
 type frame struct {
-	m     *mapper
-	b     []byte // a copy of what was captured, to the end of the current packet
-	at    int
-	wire  int // where the current packet ended on the wire; never before len(b)
-	depth int
-	sums  []checksum
+	m      *mapper
+	source []byte // what was captured
+	b      []byte // a copy of it, to the end of the current packet
+	at     int
+	wire   int // where the current packet ended on the wire; never before len(b)
+	depth  int
+	sums   []checksum
+	wrong  bool // a checksum was, and is
 }
 
 // rewrite fills f with a copy of rec and rewrites it.
 func (f *frame) rewrite(rec *pcap.Record) Reason {
-	f.b = append(f.b[:0], rec.Data[:min(len(rec.Data), rec.Length)]...)
-	f.at, f.wire, f.depth, f.sums = 0, rec.Length, 0, f.sums[:0]
+	f.source = rec.Data[:min(len(rec.Data), rec.Length)]
+	f.b = append(f.b[:0], f.source...)
+	f.at, f.wire, f.depth, f.sums, f.wrong = 0, rec.Length, 0, f.sums[:0], false
 	if reason := f.link(rec.LinkType); reason != kept {
 		return reason
 	}

@@ -1,7 +1,5 @@
 package redact
 
-import "encoding/binary"
-
 // IP protocols whose headers are rewritten, or passed (IANA).
 const (
 	protocolHopByHop    = 0
@@ -28,8 +26,13 @@ const (
 type upper struct {
 	protocol  uint8
 	length    int    // of what follows: as the header has it, but no more than there was
-	addresses []byte // src and dst together, as rewritten
+	addresses [2]int // where they lie, src and dst together
 	quoted    bool   // inside an ICMP error: no tunnel is opened
+}
+
+// pseudo returns the pseudo header of what u announces.
+func (u upper) pseudo(length int) pseudo {
+	return pseudo{u.addresses[0], u.addresses[1], u.protocol, length}
 }
 
 func (f *frame) ip() Reason { return f.anyIP(false) }
@@ -75,10 +78,9 @@ func (f *frame) ip4(quoted bool) Reason {
 	for i := 20; i < n; i++ {
 		h[i] = nop
 	}
-	clear(h[10:12])
-	binary.BigEndian.PutUint16(h[10:], internet(sum(h[:n])))
+	f.promise(checksum{at: f.at + 10, from: f.at, length: n, header: n})
+	u := upper{h[9], total - n, [2]int{f.at + 12, f.at + 20}, quoted}
 	f.at += n
-	u := upper{h[9], total - n, h[12:20], quoted}
 	if !quoted {
 		u.length = min(u.length, f.wire-f.at)
 	}
@@ -105,7 +107,7 @@ func (f *frame) ip6(quoted bool) Reason {
 	if !quoted {
 		length = min(length, f.wire-f.at)
 	}
-	return f.extensions(upper{h[6], length, h[8:40], quoted})
+	return f.extensions(upper{h[6], length, [2]int{f.at - 32, f.at}, quoted})
 }
 
 // extensions passes over IPv6 extension headers. What options hold is

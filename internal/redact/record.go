@@ -44,6 +44,10 @@ type Output struct {
 	Bytes    int64  `json:"bytes"`
 	Packets  int64  `json:"packets"`
 	LinkType string `json:"linkType"`
+	// WrongChecksums is how many packets have a checksum that was wrong in the
+	// source and is still: they are damaged, or were captured before the
+	// network card made it.
+	WrongChecksums int64 `json:"wrongChecksums"`
 }
 
 // record tells what was done.
@@ -63,7 +67,7 @@ func (j *job) record(source, output *counter, about pcap.Summary) *Record {
 	}
 	transforms = append(transforms,
 		"options of IP, IPv6 and Geneve, unknown options of TCP, check values of IPsec: blanked",
-		"checksums: made anew, as if what was cut were zeros",
+		"checksums: made anew, as if what was cut were zeros; where one can be seen to be wrong it stays wrong, but another",
 		"comments, names, secrets and statistics of the file: left out",
 	)
 	if j.options.ShiftTime != 0 {
@@ -73,7 +77,7 @@ func (j *job) record(source, output *counter, about pcap.Summary) *Record {
 		Schema:         Schema,
 		Tool:           Tool{Name: "pcapwarden", Version: j.options.Version},
 		WasDerivedFrom: Source{SHA256: source.sum(), Bytes: source.bytes, Packets: about.Packets, Damage: j.damage, CutShort: about.CutShort},
-		Output:         Output{SHA256: output.sum(), Bytes: output.bytes, Packets: j.packets, LinkType: j.link.String()},
+		Output:         Output{SHA256: output.sum(), Bytes: output.bytes, Packets: j.packets, LinkType: j.link.String(), WrongChecksums: j.wrong},
 		KeyID:          j.options.Key.ID(),
 		Transforms:     transforms,
 		Dropped:        maps.Clone(j.dropped),

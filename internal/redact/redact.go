@@ -104,6 +104,7 @@ type job struct {
 	out     *pcap.Writer
 	link    pcap.LinkType
 	packets int64
+	wrong   int64
 	dropped map[Reason]int64
 	damage  string
 
@@ -148,6 +149,9 @@ func (j *job) add(rec *pcap.Record, about func() pcap.Summary) error {
 		return err
 	}
 	j.packets++
+	if j.frame.wrong {
+		j.wrong++
+	}
 	return j.out.WritePacket(at, rec.Length, j.frame.b[:j.frame.at])
 }
 

@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -186,25 +187,84 @@ func TestChecksums(t *testing.T) {
 		{"icmp6", frameOf("", eth(etherIPv6), ip6(58), raw("8700beef00000000"), bytesOf(server6.AsSlice())), nil, 54, 24, []int{22, 54}, 58},
 		{"tcp_ipv6", frameOf(secret, eth(etherIPv6), ip6(0), optionWith(6), tcp()), nil, 78, 20 + len(secret), []int{22, 54}, 6},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			out, record := redactFrames(t, ethernet, Options{Key: referenceKey}, test.data)
-			if len(out) != 1 {
-				t.Fatalf("dropped: %v", record.Dropped)
-			}
-			whole := append(out[0].Data, make([]byte, out[0].Length-len(out[0].Data))...)
+		// sums returns what the headers and the transport sum up to: zero, if
+		// their checksums are right.
+		sums := func(b []byte) (all []uint16) {
 			for _, at := range test.offset {
-				if s := internet(sum(whole[at : at+20])); s != 0 {
-					t.Errorf("the IP header at %d sums up to %#x", at, s)
-				}
+				all = append(all, internet(sum(b[at:at+20])))
 			}
-			s := sum(whole[test.segment : test.segment+test.length])
+			s := sum(b[test.segment : test.segment+test.length])
 			if test.addresses != nil {
-				s += pseudoHeader(whole[test.addresses[0]:test.addresses[1]], uint8(test.protocol), test.length)
+				s += (&pseudo{test.addresses[0], test.addresses[1], uint8(test.protocol), test.length}).sum(b)
 			}
-			if internet(s) != 0 {
-				t.Errorf("the transport sums up to %#x", internet(s))
-			}
-		})
+			return append(all, internet(s))
+		}
+		fields := []int{test.segment + map[int]int{6: 16, 17: 6, 58: 2, 0: 2}[test.protocol]}
+		for _, at := range test.offset {
+			fields = append([]int{at + 10}, fields...)
+		}
+		right := bytes.Clone(test.data)
+		for i := len(test.offset) - 1; i >= 0; i-- { // the innermost header first
+			binary.BigEndian.PutUint16(right[test.offset[i]+10:], 0)
+			binary.BigEndian.PutUint16(right[test.offset[i]+10:], internet(sum(right[test.offset[i]:test.offset[i]+20])))
+		}
+		field := fields[len(fields)-1]
+		binary.BigEndian.PutUint16(right[field:], 0)
+		all := sums(right)
+		binary.BigEndian.PutUint16(right[field:], all[len(all)-1])
+		for _, isRight := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s_right=%v", test.name, isRight), func(t *testing.T) {
+				data := right
+				if !isRight {
+					data = test.data
+				}
+				out, record := redactFrames(t, ethernet, Options{Key: referenceKey}, data)
+				if len(out) != 1 {
+					t.Fatalf("dropped: %v", record.Dropped)
+				}
+				whole := append(out[0].Data, make([]byte, out[0].Length-len(out[0].Data))...)
+				for i, s := range sums(whole) {
+					if (s == 0) != isRight {
+						t.Errorf("sum %d is %#x", i, s)
+					}
+				}
+				for _, at := range fields {
+					if got := whole[at : at+2]; bytes.Equal(got, data[at:at+2]) {
+						t.Errorf("the original's checksum %x is still there", got)
+					}
+				}
+				if record.Output.WrongChecksums == 0 && !isRight {
+					t.Error("the record says that no checksum was wrong")
+				}
+			})
+		}
+	}
+}
+
+// A checksum that was left to the network card is still zero.
+func TestChecksumThatWasNotMade(t *testing.T) {
+	data := frameOf("", eth(etherIPv4), ip4(6), tcp())
+	clear(data[24:26])
+	clear(data[50:52])
+	out, record := redactFrames(t, ethernet, Options{Key: referenceKey}, data)
+	if got := out[0].Data; !bytes.Equal(got[24:26], []byte{0, 0}) || !bytes.Equal(got[50:52], []byte{0, 0}) || record.Output.WrongChecksums != 1 {
+		t.Errorf("checksums %x and %x, %d packets with wrong ones", got[24:26], got[50:52], record.Output.WrongChecksums)
+	}
+}
+
+func TestSum(t *testing.T) {
+	b := make([]byte, 300)
+	for i := range b {
+		b[i] = byte(255 - i*7%5)
+	}
+	for n := range b {
+		var want uint64
+		for i, c := range b[:n] {
+			want += uint64(c) << (8 * (1 - i%2))
+		}
+		if got := internet(sum(b[:n])); got != internet(want) {
+			t.Errorf("sum of %d bytes: %#x, want %#x", n, got, internet(want))
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ func (f *frame) tcp(u upper) Reason {
 	if n == 17 {
 		n = 16 // half a checksum
 	}
-	f.sums = append(f.sums, checksum{at: f.at + 16, from: f.at, pseudo: pseudoHeader(u.addresses, u.protocol, u.length)})
+	f.promise(checksum{at: f.at + 16, from: f.at, length: u.length, pseudo: u.pseudo(u.length)})
 	f.at += n
 	return kept
 }
@@ -70,8 +70,8 @@ func (f *frame) udp(u upper) Reason {
 	default:
 		length = u.length
 	}
-	if be16(h[6:]) != 0 || len(u.addresses) > 8 {
-		f.sums = append(f.sums, checksum{f.at + 6, f.at, pseudoHeader(u.addresses, u.protocol, length), true})
+	if v6 := u.addresses[1]-u.addresses[0] > 8; be16(h[6:]) != 0 || v6 {
+		f.promise(checksum{at: f.at + 6, from: f.at, length: length, pseudo: u.pseudo(length), udp: true})
 	}
 	f.at += 8
 	if u.quoted {
@@ -90,7 +90,7 @@ func (f *frame) icmp(u upper) Reason {
 		f.at += min(len(h), 2) // without half a checksum
 		return kept
 	}
-	f.sums = append(f.sums, checksum{at: f.at + 2, from: f.at})
+	f.promise(checksum{at: f.at + 2, from: f.at, length: u.length})
 	switch h[0] {
 	case redirect:
 		if len(h) >= 8 {
@@ -113,7 +113,7 @@ func (f *frame) icmp6(u upper) Reason {
 		f.at += min(len(h), 2) // without half a checksum
 		return kept
 	}
-	f.sums = append(f.sums, checksum{at: f.at + 2, from: f.at, pseudo: pseudoHeader(u.addresses, u.protocol, u.length)})
+	f.promise(checksum{at: f.at + 2, from: f.at, length: u.length, pseudo: u.pseudo(u.length)})
 	switch kind := h[0]; kind {
 	case 1, 2, 3, 4: // errors
 		return f.message(8, !u.quoted)

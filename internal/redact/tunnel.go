@@ -73,7 +73,7 @@ func (f *frame) gre() Reason {
 	}
 	if flags&hasChecksum != 0 {
 		n += 4
-		f.sums = append(f.sums, checksum{at: f.at + 4, from: f.at})
+		f.promise(checksum{at: f.at + 4, from: f.at, length: f.wire - f.at})
 	}
 	if flags&hasKey != 0 {
 		n += 4
