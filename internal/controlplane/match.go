@@ -19,11 +19,11 @@ type matcher struct {
 
 type portRange struct{ from, to uint16 }
 
-// An End is a side of a rule as Azure spells it: prefixes, "*", and tags with
-// the prefixes that they stand for.
+// An End is a side of a rule as Azure spells it.
 type End struct {
-	Prefixes []string
-	Ports    []string
+	Prefixes []string // addresses, prefixes, tags, "*"
+	Expanded []string // the prefixes that the tags stand for
+	Ports    []string // "443", "80-90", "*"
 }
 
 // NewRule returns the rule r about traffic between the ends. What is in them
@@ -36,8 +36,8 @@ func NewRule(r Rule, protocol string, source, destination End) Rule {
 	if m.protocol == "all" || m.protocol == "*" {
 		m.protocol = ""
 	}
-	m.source, m.anySource = prefixes(source.Prefixes)
-	m.destination, m.anyDest = prefixes(destination.Prefixes)
+	m.source, m.anySource = prefixes(slices.Concat(source.Prefixes, source.Expanded))
+	m.destination, m.anyDest = prefixes(slices.Concat(destination.Prefixes, destination.Expanded))
 	m.sourcePorts, m.ports = ports(source.Ports), ports(destination.Ports)
 	return r
 }

@@ -124,10 +124,20 @@ func (i *inquirer) called(a netip.Addr) string {
 	return a.String() + " (" + n.String() + ")"
 }
 
+// kinds are how a sentence calls what has a name.
+var kinds = map[NameKind]string{
+	Machine: "VM ", ScaleSetMachine: "instance ", NetInterface: "network interface ", PrivateEndpoint: "private endpoint ",
+	LoadBalancer: "load balancer ", PublicIP: "public address ", ServiceTag: "service tag ",
+}
+
 // String is a name as a sentence has it.
 func (n Name) String() string {
-	if n.Of == "" {
-		return n.Name
+	text := kinds[n.Kind] + n.Name
+	switch {
+	case n.Of == "":
+		return text
+	case n.Kind == PrivateEndpoint:
+		return text + " to " + n.Of
 	}
-	return n.Name + " of " + n.Of
+	return text + " of " + n.Of
 }

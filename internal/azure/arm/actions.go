@@ -27,6 +27,20 @@ const (
 	ReadInterfaces         = "Microsoft.Network/networkInterfaces/read"
 	ReadScaleSetInterfaces = "Microsoft.Compute/virtualMachineScaleSets/virtualMachines/networkInterfaces/read"
 
+	// On the network watchers, to ask what the network's rules say. Of these
+	// only the diagnostic answers for scale sets.
+	VerifyFlows   = "Microsoft.Network/networkWatchers/ipFlowVerify/action"
+	AskNextHops   = "Microsoft.Network/networkWatchers/nextHop/action"
+	DiagnoseFlows = "Microsoft.Network/networkWatchers/networkConfigurationDiagnostic/action"
+	// On the targets' resource groups, and those of their virtual networks.
+	ReadEffectiveRules       = "Microsoft.Network/networkInterfaces/effectiveNetworkSecurityGroups/action"
+	ReadPublicAddresses      = "Microsoft.Network/publicIPAddresses/read"
+	ReadPrivateEndpoints     = "Microsoft.Network/privateEndpoints/read"
+	ReadLoadBalancers        = "Microsoft.Network/loadBalancers/read"
+	ReadAllScaleSetAddresses = "Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read"
+	// On the subscription: where Azure publishes its own addresses.
+	ReadServiceTags = "Microsoft.Network/locations/serviceTags/read"
+
 	// On the subscriptions of the watchers: where long-running calls are polled.
 	ReadOperations       = "Microsoft.Network/locations/operations/read"
 	ReadOperationResults = "Microsoft.Network/locations/operationResults/read"
@@ -58,6 +72,24 @@ func TargetActions() []string {
 // SubscriptionActions are what it takes to learn how a call ended that Azure
 // goes on with by itself. Scope: the subscriptions of the watchers.
 func SubscriptionActions() []string { return []string{ReadOperations, ReadOperationResults} }
+
+// ContextActions are what it takes to ask what the network's rules say about
+// a flow, and whose its addresses are; none of them changes anything. Scope:
+// the network watchers, the resource groups that opted in, and those of their
+// virtual networks. Without them, findings come without that context.
+func ContextActions() []string {
+	return []string{
+		ReadWatchers, VerifyFlows, AskNextHops, DiagnoseFlows,
+		ReadMachines, ReadInterfaces, ReadScaleSetInterfaces, ReadAllScaleSetAddresses, ReadEffectiveRules,
+		ReadPublicAddresses, ReadPrivateEndpoints, ReadLoadBalancers,
+	}
+}
+
+// ContextSubscriptionActions go with ContextActions. Scope: the subscription,
+// where these resources are.
+func ContextSubscriptionActions() []string {
+	return []string{ReadServiceTags, ReadOperations, ReadOperationResults}
+}
 
 // LandingActions are what Network Watcher asks of the caller on the account
 // that the capture is written to. Scope: that account alone.

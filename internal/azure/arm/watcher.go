@@ -61,6 +61,10 @@ type clients struct {
 	captures  *armnetwork.PacketCapturesClient
 	watchers  *armnetwork.WatchersClient
 	nics      *armnetwork.InterfacesClient
+	endpoints *armnetwork.PrivateEndpointsClient
+	balancers *armnetwork.LoadBalancersClient
+	publicIPs *armnetwork.PublicIPAddressesClient
+	tags      *armnetwork.ServiceTagsClient
 	vms       *armcompute.VirtualMachinesClient
 	scaleSets *armcompute.VirtualMachineScaleSetsClient
 	instances *armcompute.VirtualMachineScaleSetVMsClient
@@ -195,6 +199,10 @@ func (w *Watcher) clients(subscription string) (*clients, error) {
 		captures:  network.NewPacketCapturesClient(),
 		watchers:  network.NewWatchersClient(),
 		nics:      network.NewInterfacesClient(),
+		endpoints: network.NewPrivateEndpointsClient(),
+		balancers: network.NewLoadBalancersClient(),
+		publicIPs: network.NewPublicIPAddressesClient(),
+		tags:      network.NewServiceTagsClient(),
 		vms:       compute.NewVirtualMachinesClient(),
 		scaleSets: compute.NewVirtualMachineScaleSetsClient(),
 		instances: compute.NewVirtualMachineScaleSetVMsClient(),

@@ -15,7 +15,14 @@ var routes = map[string]methods{
 	"group " + pathScaleSet + "/*/virtualmachines":                     {"GET": (*Server).listInstances},
 	"group " + pathScaleSet + "/*/virtualmachines/*":                   {"GET": (*Server).readInstance},
 	"group " + pathScaleSet + "/*/virtualmachines/*/networkinterfaces": {"GET": (*Server).listInstanceInterfaces},
-	"group microsoft.network/networkinterfaces/*":                      {"GET": (*Server).readInterface},
+	"group " + pathScaleSet + "/*/networkinterfaces":                   {"GET": (*Server).listSetInterfaces},
+	"group " + pathInterface:                                           {"GET": (*Server).listInterfaces},
+	"group " + pathInterface + "/*":                                    {"GET": (*Server).readInterface},
+	"group " + pathInterface + "/*/effectivenetworksecuritygroups":     {"POST": (*Server).effectiveGroups},
+	"group microsoft.network/privateendpoints":                         {"GET": (*Server).listEndpoints},
+	"group microsoft.network/loadbalancers":                            {"GET": (*Server).listBalancers},
+	"group microsoft.network/publicipaddresses":                        {"GET": (*Server).listPublicAddresses},
+	"subscription microsoft.network/locations/*/servicetags":           {"GET": (*Server).listTags},
 	"group microsoft.storage/storageaccounts/*":                        {"GET": (*Server).readStorage},
 	"subscription " + pathWatcher:                                      {"GET": (*Server).listWatchers},
 	"group " + pathWatcher:                                             {"GET": (*Server).listWatchers},
@@ -24,6 +31,9 @@ var routes = map[string]methods{
 	"group " + pathWatcher + "/*/packetcaptures/*":                     {"GET": (*Server).readCapture, "PUT": (*Server).createCapture, "DELETE": (*Server).deleteCapture},
 	"group " + pathWatcher + "/*/packetcaptures/*/stop":                {"POST": (*Server).stopCapture},
 	"group " + pathWatcher + "/*/packetcaptures/*/querystatus":         {"POST": (*Server).queryCapture},
+	"group " + pathWatcher + "/*/ipflowverify":                         {"POST": (*Server).verifyFlow},
+	"group " + pathWatcher + "/*/nexthop":                              {"POST": (*Server).nextHop},
+	"group " + pathWatcher + "/*/networkconfigurationdiagnostic":       {"POST": (*Server).diagnoseFlows},
 	"subscription microsoft.network/locations/*/operations/*":          {"GET": (*Server).readOperation},
 	"subscription " + pathPermissions:                                  {"GET": (*Server).listPermissions},
 	"group " + pathPermissions:                                         {"GET": (*Server).listPermissions},
@@ -43,6 +53,8 @@ const (
 
 	pathPermissions   = "microsoft.authorization/permissions"
 	nestedPermissions = "/providers/*/permissions"
+
+	pathInterface = "microsoft.network/networkinterfaces"
 )
 
 // An answer is what goes back.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/compute/armcompute/v8"
-	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v9"
 )
 
 const (
@@ -217,49 +216,6 @@ func (i *Instance) model(set *ScaleSet, instanceView bool) *armcompute.VirtualMa
 		}
 	}
 	return m
-}
-
-func (s *Server) readInterface(r *request) *answer {
-	id := r.id(1)
-	for i := range s.world.VMs {
-		if vm := &s.world.VMs[i]; strings.EqualFold(vm.interfaceID(), id) {
-			return &answer{status: http.StatusOK, body: nic(vm.interfaceID(), vm.ID, vm.Region, vm.Addresses)}
-		}
-	}
-	return r.notFound(1)
-}
-
-func (s *Server) listInstanceInterfaces(r *request) *answer {
-	set := s.world.scaleSet(r.id(1))
-	if set == nil {
-		return r.notFound(1)
-	}
-	i := set.instance(r.name(1))
-	if i == nil {
-		return r.notFound(2)
-	}
-	machine := set.ID + "/virtualMachines/" + i.ID
-	return &answer{status: http.StatusOK, body: map[string]any{
-		"value": []*armnetwork.Interface{nic(machine+"/networkInterfaces/nic", machine, set.Region, i.Addresses)},
-	}}
-}
-
-func nic(id, machine, region string, addresses []string) *armnetwork.Interface {
-	p := &armnetwork.InterfacePropertiesFormat{
-		VirtualMachine:    &armnetwork.SubResource{ID: &machine},
-		ProvisioningState: new(armnetwork.ProvisioningStateSucceeded),
-	}
-	for n, a := range addresses {
-		p.IPConfigurations = append(p.IPConfigurations, &armnetwork.InterfaceIPConfiguration{
-			Name: new(fmt.Sprintf("ipconfig%d", n+1)),
-			Properties: &armnetwork.InterfaceIPConfigurationPropertiesFormat{
-				PrivateIPAddress: &a, Primary: new(n == 0),
-			},
-		})
-	}
-	return &armnetwork.Interface{
-		ID: &id, Name: new(lastName(id)), Type: new("Microsoft.Network/networkInterfaces"), Location: &region, Properties: p,
-	}
 }
 
 func (s *Server) readStorage(r *request) *answer {

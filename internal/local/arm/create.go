@@ -72,7 +72,7 @@ func (s *Server) createCapture(r *request) *answer {
 	s.sessions[strings.ToLower(sess.ID)] = sess
 	s.touch(watcher.ID)
 	s.save()
-	op := s.begin(r, sess, func() error { return s.start(sess, r.fault.FailOperation) })
+	op := s.begin(r, sess.Region, func() error { return s.start(sess, r.fault.FailOperation) })
 	op.result = func() *answer { return &answer{status: http.StatusOK, body: s.captureModel(sess)} }
 	return &answer{status: http.StatusCreated, header: s.headers(r, op, true, false), body: s.captureModel(sess)}
 }

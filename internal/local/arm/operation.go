@@ -24,7 +24,7 @@ const maxOperations = 2000
 
 // begin runs work after the answer. The lock is held by the caller, not by
 // the work.
-func (s *Server) begin(r *request, sess *session, work func() error) *operation {
+func (s *Server) begin(r *request, region string, work func() error) *operation {
 	if len(s.operations) >= maxOperations {
 		for id, op := range s.operations {
 			if op.done {
@@ -32,7 +32,7 @@ func (s *Server) begin(r *request, sess *session, work func() error) *operation 
 			}
 		}
 	}
-	op := &operation{id: newID(), subscription: r.subscription, region: sess.Region}
+	op := &operation{id: newID(), subscription: r.subscription, region: region}
 	s.operations[op.id] = op
 	s.work.Go(func() {
 		err := work()

@@ -35,7 +35,7 @@ func spelling(s string) string {
 	for _, known := range []string{
 		"Microsoft.Compute", "Microsoft.Network", "Microsoft.Storage",
 		"virtualMachines", "virtualMachineScaleSets", "networkWatchers", "packetCaptures",
-		"networkInterfaces", "storageAccounts",
+		"networkInterfaces", "storageAccounts", "virtualNetworks", "subnets", "networkSecurityGroups", "routeTables",
 	} {
 		if strings.EqualFold(s, known) {
 			return known

@@ -189,7 +189,7 @@ func (s *Server) stopCapture(r *request) *answer {
 		return miss
 	}
 	s.touch(sess.Watcher)
-	op := s.begin(r, sess, func() error {
+	op := s.begin(r, sess.Region, func() error {
 		if f := r.fault.FailOperation; f != "" {
 			return errors.New(f)
 		}
@@ -211,7 +211,7 @@ func (s *Server) deleteCapture(r *request) *answer {
 	}
 	sess.setState(armnetwork.ProvisioningStateDeleting)
 	s.touch(sess.Watcher)
-	op := s.begin(r, sess, func() error {
+	op := s.begin(r, sess.Region, func() error {
 		<-sess.ready
 		var err error
 		if f := r.fault.FailOperation; f != "" {
@@ -249,7 +249,7 @@ func (s *Server) queryCapture(r *request) *answer {
 	if sess.Status != armnetwork.PcStatusRunning && sess.Status != armnetwork.PcStatusNotStarted {
 		return &answer{status: http.StatusOK, body: doc}
 	}
-	op := s.begin(r, sess, func() error { return nil })
+	op := s.begin(r, sess.Region, func() error { return nil })
 	op.result = func() *answer { return &answer{status: http.StatusOK, body: doc} }
 	return &answer{status: http.StatusAccepted, header: s.headers(r, op, false, true), body: doc}
 }

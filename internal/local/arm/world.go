@@ -26,6 +26,8 @@ type World struct {
 	// are told when the caller asks for its permissions; whether a request is
 	// refused is for Options.Fault to say.
 	Lacks []string
+
+	Network Network // around the machines
 }
 
 // A VM is a virtual machine.
@@ -39,6 +41,7 @@ type VM struct {
 	AgentType  string   // of the agent extension; empty: it has none
 	AgentState string   // the extension's provisioning state; empty: Succeeded
 	Addresses  []string // of its network interface, which is named after it
+	Subnet     string   // ARM ID; empty: one without rules
 	ScaleSet   string   // ARM ID of the flexible scale set that it belongs to
 }
 
@@ -50,6 +53,7 @@ type ScaleSet struct {
 	Tags      map[string]string
 	Flexible  bool
 	AgentType string // of the agent extension in the model; empty: none
+	Subnet    string // ARM ID; empty: one without rules
 	Instances []Instance
 }
 
@@ -97,6 +101,7 @@ func (w *World) check() error {
 	for _, a := range w.Storage {
 		want(a.ID, "microsoft.storage/storageaccounts/*")
 	}
+	errs = append(errs, w.Network.check(want))
 	return errors.Join(errs...)
 }
 
@@ -109,6 +114,7 @@ func (w World) clone() World {
 	}
 	w.Watchers = slices.Clone(w.Watchers)
 	w.Storage = slices.Clone(w.Storage)
+	w.Network = w.Network.clone()
 	return w
 }
 
@@ -131,6 +137,11 @@ func (w *World) ids(yield func(string) bool) {
 	}
 	for _, a := range w.Storage {
 		if !yield(a.ID) {
+			return
+		}
+	}
+	for _, s := range w.Network.Subnets {
+		if !yield(s.ID) {
 			return
 		}
 	}
