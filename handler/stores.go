@@ -3,12 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"github.com/pcapwarden/pcapwarden/internal/azure/blob"
+	"github.com/pcapwarden/pcapwarden/internal/azure/keyvault"
 	"github.com/pcapwarden/pcapwarden/internal/azure/servicebus"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/local/folder"
@@ -46,6 +51,23 @@ func openFiles(setting string, cred azcore.TokenCredential) (files, error) {
 		return nil, err
 	}
 	return c.Files(), nil
+}
+
+// openSigner opens the signing key. Outside Azure it is a file of the user's
+// if nobody names another.
+func openSigner(setting string, cred azcore.TokenCredential) (custody.Signer, error) {
+	if strings.HasPrefix(setting, "https://") {
+		return keyvault.Open(setting, cred, azcore.ClientOptions{})
+	}
+	name := strings.TrimPrefix(setting, "file:")
+	if setting == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return nil, fmt.Errorf("no place for a key of one's own: %w; name one", err)
+		}
+		name = filepath.Join(dir, "pcapwarden", "signing.pem")
+	}
+	return custody.OpenFileSigner(filepath.Clean(name))
 }
 
 // folderOf is the directory of a file: setting.

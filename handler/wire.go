@@ -10,15 +10,20 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/azure/credential"
+	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/config"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/outbox"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
@@ -54,6 +59,7 @@ type services struct {
 	policy    *policy.Policy
 	records   ledger.Store
 	incidents incident.Queue
+	signer    custody.Signer
 	source    string // the app's name in messages
 }
 
@@ -69,7 +75,9 @@ func openServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*se
 	var wrong, wrongQueue error
 	s.records, wrong = openLedger(cfg.Records, s.cred)
 	s.incidents, wrongQueue = openQueue(cfg.IncidentQueue, s.cred)
-	return s, errors.Join(named("PCAPWARDEN_RECORDS", wrong), named("PCAPWARDEN_INCIDENT_QUEUE", wrongQueue))
+	var wrongKey error
+	s.signer, wrongKey = openSigner(cfg.SigningKey, s.cred)
+	return s, errors.Join(named("PCAPWARDEN_SIGNING_KEY", wrongKey), named("PCAPWARDEN_RECORDS", wrong), named("PCAPWARDEN_INCIDENT_QUEUE", wrongQueue))
 }
 
 func named(setting string, err error) error {
@@ -131,6 +139,13 @@ func readPolicy(ctx context.Context, where string, cred azcore.TokenCredential) 
 	}
 	defer r.Close()
 	return io.ReadAll(io.LimitReader(r, maxPolicy))
+}
+
+// outbox sends messages, and clears the landing containers of what is sealed.
+func (s *services) outbox(landing func(string) (evidence.Landing, error)) *outbox.Box {
+	return outbox.New(s.records, outbox.Box{
+		Ledger: capture.NewLedger(s.records), Queue: s.incidents, Landing: landing, Audit: audit.New(s.records), Now: time.Now, Log: s.log,
+	})
 }
 
 // landings opens the landing container of an account, once.

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
+	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
 )
 
 // unclaimed is how long a file waits for the case that explains it. The case
@@ -24,8 +26,10 @@ func (s *services) analyze() ([]customhandler.Function, error) {
 	if err := errors.Join(named("PCAPWARDEN_VAULT", wrongVault), named("PCAPWARDEN_REPORTS", wrongReports)); err != nil {
 		return nil, err
 	}
+	landing := landings(s.cfg.Landing, s.cred)
 	return []customhandler.Function{analyzecapture.New(&analyzecapture.Analyzer{
-		Ledger: capture.NewLedger(s.records), Policy: s.policy, Landing: landings(s.cfg.Landing, s.cred), Vault: vault, Reports: reports,
-		Incidents: s.incidents, Source: s.source, Version: buildVersion(), Now: time.Now, Log: s.log, Unclaimed: unclaimed,
+		Ledger: capture.NewLedger(s.records), Tries: ledger.In[analyzecapture.Tries](s.records, "tries/"),
+		Policy: s.policy, Landing: landing, Vault: vault, Reports: reports,
+		Incidents: s.incidents, Outbox: s.outbox(landing), Audit: audit.New(s.records), Signer: s.signer, Source: s.source, Version: buildVersion(), Now: time.Now, Log: s.log, Unclaimed: unclaimed,
 	})}, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -50,6 +51,7 @@ func (s *services) control() ([]customhandler.Function, error) {
 	}
 	sweeper := &capture.Sweeper{
 		Starter: starter, Recover: recoverFiles(s.policy, landing, events), Expire: expire(s.policy, landing, vault, reports),
+		Chores: []func(context.Context, time.Time) error{s.outbox(landing).Flush},
 	}
 	return []customhandler.Function{
 		identity.Guard(startcaptures.New(starter), check, identity.Need{App: identity.ActionGroups, Roles: []string{identity.Alerts}}, s.log),

@@ -36,7 +36,7 @@ var rules = []struct {
 		"what an alert may start is decided by its text, the policy and the clock alone, so that a dry run tells the truth",
 	},
 	{
-		[]string{"internal/capture", "internal/evidence", "internal/custody", "internal/ledger", "internal/incident"},
+		[]string{"internal/capture", "internal/evidence", "internal/custody", "internal/ledger", "internal/incident", "internal/outbox"},
 		[]string{"github.com/Azure", module + "internal/azure", module + "internal/local", module + "internal/config", module + "internal/customhandler"},
 		"the domain says what it needs in interfaces; adapters come to it",
 	},
@@ -99,7 +99,7 @@ var only = []struct {
 	{"github.com/Azure", []string{"internal/azure", "internal/local/arm", "handler", "test"}, "vendor names stay in their adapters"},
 	{"github.com/google/gopacket", []string{"internal/packet"}, "its readers and DNS layer fail on hostile files; it decodes headers, or judges who does"},
 	{"os/exec", []string{"internal/local", "test", "handler"}, "nothing that runs in Azure starts a program"},
-	{module + "internal/failpoint", []string{"handler", "functions", "internal/capture", "internal/local/folder"}, "steps are those of the walks and of the stores that have to survive them"},
+	{module + "internal/failpoint", []string{"handler", "functions", "internal/capture", "internal/outbox", "internal/local/folder"}, "steps are those of the walks and of the stores that have to survive them"},
 	{module + "internal/azure", []string{"handler", "internal/azure", "test"}, "wire.go alone names both Azure and the domain"},
 	{module + "internal/local", []string{"handler", "internal/local", "test", "internal/azure/servicebus"}, "nothing in Azure needs the local run; the Service Bus receiver serves its host"},
 }

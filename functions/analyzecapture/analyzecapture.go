@@ -10,13 +10,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/outbox"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
@@ -29,11 +32,15 @@ const maxEvent = 1 << 20
 // An Analyzer does the work of the function, with what it needs.
 type Analyzer struct {
 	Ledger    *capture.Ledger
+	Tries     ledger.Records[Tries]
 	Policy    *policy.Policy
 	Landing   func(account string) (evidence.Landing, error) // by storage account
 	Vault     evidence.Vault
 	Reports   evidence.Vault
-	Incidents incident.Queue
+	Incidents incident.Queue // of what concerns no case
+	Outbox    *outbox.Box
+	Audit     *audit.Log
+	Signer    custody.Signer
 	Source    string // URI of the app, for messages
 	Version   string
 	Now       func() time.Time
@@ -67,29 +74,33 @@ func New(a *Analyzer) customhandler.Function {
 	})
 }
 
-// analyze brings one file from the landing container to a message. Each step
-// can be done again: what is stored is stored under a name that follows from
-// the case, and the message's ID from the file's content.
+// analyze brings one file from the landing container to a message, and its
+// bytes into the vault. Each step can be done again: what is stored is stored
+// under a name that follows from the case and the file's version, and the
+// message's ID from the file's content.
 func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
 	c, err := a.claim(ctx, l)
 	if err != nil {
 		return err
 	}
-	known := c.File(l.Name)
-	if known != nil && known.Sent.IsZero() {
-		known = nil
+	release, err := a.alone(ctx, c, l.Name)
+	if err != nil {
+		return fmt.Errorf("wait for the file of capture %s: %w", c.ID, err)
 	}
-	if known != nil && sameVersion(known.ETag, l.ETag) {
-		a.Log.InfoContext(ctx, "file was analysed before", "incident", c.Incident, "capture", c.ID)
-		return nil
+	defer release()
+	if c, err = a.Ledger.Case(ctx, c.Incident, c.ID); err != nil { // as it is by now
+		return err
 	}
 	landing, err := a.Landing(l.Account.Name())
 	if err != nil {
 		return err
 	}
 	source, err := landing.Open(ctx, l.Name)
-	if known != nil {
-		return a.compareVersions(ctx, c, *known, source, err)
+	if known := c.File(l.Name); known != nil {
+		if deliver := a.Outbox.Deliver(ctx, known.MessageID); deliver != nil {
+			return deliver
+		}
+		return a.compareVersions(ctx, c, *known, l, landing, source, err)
 	}
 	if errors.Is(err, evidence.ErrNotFound) {
 		return customhandler.Permanent(fmt.Errorf("open file of capture %s: %w: somebody deleted it before it was read", c.ID, err))
@@ -103,39 +114,42 @@ func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
 		return nil
 	}
 	failpoint.Here("file-opened")
-	e, err := a.examine(ctx, c, source)
+	id, err := a.examine(ctx, c, l, landing, source)
 	if err != nil {
 		return fmt.Errorf("analyse capture %s: %w", c.ID, err)
 	}
-	message, err := incident.Analysed(e.origin, e.analysis, a.Now())
-	if err != nil {
-		return err
+	return a.Outbox.Deliver(ctx, id)
+}
+
+// post stores the message of a file, and then records the file with its case:
+// from here on it is known, and what is left to do is the outbox's.
+func (a *Analyzer) post(ctx context.Context, c capture.Case, l evidence.Landed, f capture.File, m incident.Message, keep bool) (id string, err error) {
+	if err := a.Outbox.Put(ctx, outbox.Entry{
+		Incident: c.Incident, Case: c.ID, File: f.Name, Account: l.Account.Name(), ETag: f.ETag, Keep: keep, Message: m,
+	}); err != nil {
+		return "", err
 	}
-	failpoint.Here("report-stored")
-	if err := a.Incidents.Send(ctx, message); err != nil {
-		return fmt.Errorf("send findings of capture %s: %w", c.ID, err)
-	}
-	failpoint.Here("message-sent")
-	e.file.MessageID, e.file.Sent = message.ID, a.Now().UTC()
-	c, err = a.Ledger.Change(ctx, c.Incident, c.ID, func(c *capture.Case) error {
-		if f := c.File(e.file.Name); f != nil {
-			*f = e.file
-		} else {
-			c.Files = append(c.Files, e.file)
+	failpoint.Here("message-stored")
+	f.MessageID = m.ID
+	_, err = a.Ledger.Change(ctx, c.Incident, c.ID, func(c *capture.Case) error {
+		if c.File(f.Name) != nil { // an instance that lost its lease was faster
+			return ledger.ErrUnchanged
 		}
-		if !c.State.Done() && len(c.Files) >= max(1, len(c.Instances)) {
-			c.State, c.Reason = capture.Analysed, ""
+		c.Files = append(c.Files, f)
+		if f.Quarantine != "" && c.Hold == nil {
+			c.Hold = &capture.Decision{By: actor, At: a.Now().UTC(), Reason: "quarantined: " + f.Quarantine}
 		}
-		c.Note(e.file.Sent, "analysed: %s, culprit %s", e.file.Cause, e.file.Culprit)
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("record findings of capture %s: %w", c.ID, err)
+		return "", fmt.Errorf("record the file of capture %s: %w", c.ID, err)
 	}
-	a.Log.InfoContext(ctx, "findings sent", "incident", c.Incident, "capture", c.ID,
-		"cause", e.file.Cause, "culprit", e.file.Culprit, "message", message.ID, "bytes", e.file.Bytes)
-	return nil
+	failpoint.Here("file-recorded")
+	return m.ID, nil
 }
+
+// actor is the program, in the audit log.
+const actor = "pcapwarden"
 
 // writingTime is how long after the end of its session a file may be empty:
 // the agent creates it first and fills it then.
@@ -153,22 +167,22 @@ func sameVersion(a, b string) bool {
 	return strings.Trim(a, `"`) == strings.Trim(b, `"`)
 }
 
-// compareVersions deals with an event about another version of a file than
-// the one that was analysed: one from before, which came late, or one that
-// somebody has written over the evidence.
-func (a *Analyzer) compareVersions(ctx context.Context, c capture.Case, known capture.File, now evidence.File, err error) error {
+// compareVersions deals with an event about a file that was sealed before: a
+// repetition, one of a version from before, which came late, or one that
+// somebody has written over the evidence, or where it was.
+func (a *Analyzer) compareVersions(ctx context.Context, c capture.Case, known capture.File, l evidence.Landed, landing evidence.Landing, now evidence.File, err error) error {
 	switch {
-	case errors.Is(err, evidence.ErrNotFound): // expired, as evidence does
+	case errors.Is(err, evidence.ErrNotFound), err == nil && sameVersion(known.ETag, now.Info().ETag):
+		a.Log.InfoContext(ctx, "file was analysed before", "incident", c.Incident, "capture", c.ID)
 		return nil
 	case err != nil:
 		return fmt.Errorf("open file of capture %s again: %w", c.ID, err)
-	case sameVersion(known.ETag, now.Info().ETag):
-		a.Log.InfoContext(ctx, "event of a version from before the analysis", "incident", c.Incident, "capture", c.ID)
-		return nil
 	}
 	reason := fmt.Sprintf("the file of capture %s in the landing container is not the one that was analysed: version %+.40q became %+.40q; "+
 		"what was analysed is in the vault, SHA-256 %s; find out who wrote the other", c.ID, known.ETag, now.Info().ETag, known.SHA256)
-	return a.report(ctx, origin(c), "evidence was overwritten where it landed", reason)
+	return errors.Join(
+		a.isolate(ctx, c, l.Name, landing, reason),
+		a.report(ctx, origin(c), "evidence was overwritten where it landed", reason))
 }
 
 // origin is what a case tells about itself in a message.
@@ -208,7 +222,11 @@ func (a *Analyzer) claim(ctx context.Context, l evidence.Landed) (capture.Case, 
 		}
 	}
 	reason := fmt.Sprintf("the file %+.300q in landing account %s belongs to no capture of this app; it was not read", l.Name, l.Account.Name())
-	err := a.report(ctx, foreign, "unknown file in the landing container", reason)
+	landing, err := a.Landing(l.Account.Name())
+	if err == nil {
+		err = a.isolate(ctx, capture.Case{}, l.Name, landing, reason)
+	}
+	err = errors.Join(err, a.report(ctx, foreign, "unknown file in the landing container", reason))
 	return capture.Case{}, errors.Join(errors.New(reason), err)
 }
 

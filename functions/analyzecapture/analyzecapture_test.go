@@ -21,12 +21,16 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
+	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/azure/blob"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/local/folder"
+	"github.com/pcapwarden/pcapwarden/internal/outbox"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 	"github.com/pcapwarden/pcapwarden/internal/resourceid"
@@ -52,6 +56,8 @@ type bench struct {
 	landing landing
 	vault   *folder.Files
 	dir     string
+	records *folder.Ledger
+	signer  *custody.FileSigner
 
 	incidents *line
 }
@@ -90,16 +96,22 @@ func newBench(t *testing.T, l landing, around func(evidence.File) evidence.File)
 		t.Fatal(err)
 	}
 	b.ledger, b.vault, b.incidents = capture.NewLedger(records), open("vault"), &line{Queue: incidents}
+	b.records = records
 	log := slog.New(slog.DiscardHandler)
+	if b.signer, err = custody.OpenFileSigner(filepath.Join(b.dir, "signing.pem")); err != nil {
+		t.Fatal(err)
+	}
+	landing := func(string) (evidence.Landing, error) {
+		if around == nil {
+			return l, nil
+		}
+		return opened{l, around}, nil
+	}
 	b.handler, err = customhandler.New(log, customhandler.Options{}, analyzecapture.New(&analyzecapture.Analyzer{
 		Ledger: b.ledger, Policy: &policy.Policy{Landing: map[string]resourceid.ID{"westeurope": resourceid.MustParse(account)}},
-		Landing: func(string) (evidence.Landing, error) {
-			if around == nil {
-				return l, nil
-			}
-			return opened{l, around}, nil
-		},
-		Vault: b.vault, Reports: open("reports"), Incidents: b.incidents, Now: time.Now, Log: log,
+		Landing: landing, Tries: ledger.In[analyzecapture.Tries](records, "tries/"), Audit: audit.New(records), Signer: b.signer,
+		Outbox: outbox.New(records, outbox.Box{Ledger: b.ledger, Queue: b.incidents, Landing: landing, Audit: audit.New(records), Now: time.Now, Log: log}),
+		Vault:  b.vault, Reports: open("reports"), Incidents: b.incidents, Now: time.Now, Log: log,
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -175,6 +187,29 @@ func (b *bench) files(t *testing.T) (names []string) {
 	return names
 }
 
+// evidenceFiles are those in the vault that packets are in.
+func (b *bench) evidenceFiles(t *testing.T) (names []string) {
+	t.Helper()
+	for _, name := range b.files(t) {
+		if strings.HasSuffix(name, ".cap") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// landed are the files that are left where they landed.
+func (b *bench) landed(t *testing.T) (names []string) {
+	t.Helper()
+	for info, err := range b.landing.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, info.Name)
+	}
+	return names
+}
+
 // checkOnly holds the one analysis that there must be against what landed.
 func (b *bench) checkOnly(t *testing.T, content []byte) {
 	t.Helper()
@@ -192,6 +227,21 @@ func (b *bench) checkOnly(t *testing.T, content []byte) {
 	}
 	if n := b.messages(t); n != 1 {
 		t.Errorf("%d messages, want 1", n)
+	}
+	if left := b.landed(t); len(left) != 0 {
+		t.Errorf("%v are left where they landed", left)
+	}
+	text, err := os.ReadFile(filepath.Join(b.dir, "vault", c.Files[0].Manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := b.signer.Trusted(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := custody.OpenManifest(text, keys)
+	if err != nil || m.Integrity.SHA256 != c.Files[0].SHA256 || custody.Digest(text) != c.Files[0].ManifestSHA256 {
+		t.Errorf("the manifest says %+v, %v", m.Integrity, err)
 	}
 }
 
@@ -258,7 +308,7 @@ func (r disturbedReader) Read(p []byte) (int, error) {
 // the mixture is kept or told, and the next delivery analyses what is there.
 func TestOverwrittenDuringRead(t *testing.T) {
 	stores(t, func(t *testing.T, l landing) {
-		before, after := made(t, 9<<20, 1), made(t, 10<<20, 2)
+		before, after := made(t, 9<<20, 1), made(t, 17<<20, 2)
 		var b *bench
 		overwrite := sync.OnceFunc(func() { b.put(t, after) })
 		b = newBench(t, l, func(f evidence.File) evidence.File { return disturbed{f, overwrite} })
@@ -278,23 +328,39 @@ func TestOverwrittenDuringRead(t *testing.T) {
 	})
 }
 
-// TestOverwrittenBetweenTries writes over a file after a try that stored it
-// and did not get its message out: what the record says is what it leads to.
+// TestOverwrittenBetweenTries writes over a file that was sealed and whose
+// message did not get out: what was sealed is told about, what was written
+// over it is told apart.
 func TestOverwrittenBetweenTries(t *testing.T) {
 	stores(t, func(t *testing.T, l landing) {
 		b := newBench(t, l, nil)
 		b.incidents.down.Store(true)
-		etag := b.put(t, made(t, 5000, 1)).ETag
-		if status := b.deliver(etag); status != http.StatusInternalServerError || len(b.files(t)) != 1 {
+		before := made(t, 5000, 1)
+		etag := b.put(t, before).ETag
+		if status := b.deliver(etag); status != http.StatusInternalServerError || len(b.evidenceFiles(t)) != 1 {
 			t.Fatalf("answered %d, with %v in the vault; want 500 after one file", status, b.files(t))
 		}
+		b.put(t, made(t, 6000, 2))
 		b.incidents.down.Store(false)
-		after := made(t, 6000, 2)
-		b.put(t, after)
-		if status := b.deliver(etag); status != http.StatusOK {
-			t.Errorf("the next delivery was answered %d", status)
+		for range 2 {
+			if status := b.deliver(etag); status != http.StatusOK {
+				t.Errorf("the next delivery was answered %d", status)
+			}
 		}
-		b.checkOnly(t, after)
+		c, err := b.ledger.Case(t.Context(), "inc-one", "pc-one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(before); len(c.Files) != 1 || c.Files[0].SHA256 != hex.EncodeToString(sum[:]) || c.Files[0].Sent.IsZero() {
+			t.Errorf("the case has %+v, want the file that was sealed", c.Files)
+		}
+		if n := b.messages(t); n != 2 {
+			t.Errorf("%d messages, want the findings and that the file was overwritten", n)
+		}
+		left, err := l.Open(t.Context(), name)
+		if err != nil || left.Info().Bytes < 6000 || left.Info().Tags["state"] != "quarantined" {
+			t.Errorf("the other version is %+v, %v; want it kept, and marked", left.Info(), err)
+		}
 	})
 }
 

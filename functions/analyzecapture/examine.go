@@ -12,67 +12,123 @@ import (
 	"net/netip"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
+	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 	"github.com/pcapwarden/pcapwarden/internal/report"
 )
 
-// An examined file is in the vault, and its report is stored.
+// An examined file is in the vault, and was read back.
 type examined struct {
 	analysis *analysis.Analysis
 	file     capture.File
-	origin   incident.Origin
+	digest   evidence.Digest
+	vault    evidence.Info
+	verified time.Time
+	excerpts []report.Excerpt
+	derived  []custody.Derived
 }
 
 // examine reads the file once: what is hashed, what is analysed and what goes
-// into the vault are the same bytes.
-func (a *Analyzer) examine(ctx context.Context, c capture.Case, source evidence.File) (*examined, error) {
+// into the vault are the same bytes. It returns the ID of the stored message.
+func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Landed, landing evidence.Landing, source evidence.File) (string, error) {
+	info := source.Info()
+	e := &examined{file: capture.File{Name: info.Name, ETag: info.ETag, Landed: info.Modified.UTC()}}
+	stem := c.ID + "-" + version(e.file)
+	e.file.Vault = path.Join(c.Incident, c.ID, version(e.file), path.Base(e.file.Name))
+	if err := a.log(ctx, c, audit.Entry{Action: audit.Seal, Phase: audit.Before, File: e.file.Vault, Reason: "it landed"}); err != nil {
+		return "", err
+	}
+	if err := a.read(ctx, c, source, e); err != nil {
+		return "", err
+	}
+	failpoint.Here("vault-stored")
+	wrong, err := a.readBack(ctx, e, stem)
+	if err != nil {
+		return "", err
+	}
+	if wrong != "" {
+		return a.quarantine(ctx, c, l, landing, e, wrong)
+	}
+	failpoint.Here("vault-verified")
+	o := origin(c)
+	o.Source, o.Version = a.Source, a.Version
+	if err := a.document(ctx, c, e, stem, &o); err != nil {
+		return "", err
+	}
+	failpoint.Here("report-stored")
+	wrong, err = a.attest(ctx, c, l, e, stem)
+	if err != nil {
+		return "", err
+	}
+	if wrong != "" {
+		return a.quarantine(ctx, c, l, landing, e, wrong)
+	}
+	o.Manifest = incident.Reference{Location: "vault/" + e.file.Manifest, SHA256: e.file.ManifestSHA256}
+	m, err := incident.Analysed(o, e.analysis, a.Now())
+	if err != nil {
+		return "", err
+	}
+	return a.post(ctx, c, l, e.file, m, e.file.Quarantine != "")
+}
+
+// read reads where the file landed, and writes it into the vault.
+func (a *Analyzer) read(ctx context.Context, c capture.Case, source evidence.File, e *examined) error {
 	content, err := source.Reader(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer content.Close()
-
-	file := capture.File{Name: source.Info().Name, ETag: source.Info().ETag, Landed: source.Info().Modified.UTC()}
-	v := version(file)
-	file.Vault = path.Join(c.Incident, c.ID, v, path.Base(file.Name))
-	hash := evidence.NewHashReader(content)
+	hash := evidence.NewDigestReader(content)
 	defer hash.Close()
-	vault := a.seal(ctx, c, file.Vault)
-	analysed, err := analysis.Run(ctx, io.TeeReader(hash, vault), a.options(c, file.Name))
+	vault := a.seal(ctx, c, e.file.Vault)
+	e.analysis, err = a.run(ctx, c, e, io.TeeReader(hash, vault))
 	if err == nil {
 		// The analysis stops where it can't read on; evidence is the whole file.
 		_, err = io.Copy(vault, hash)
 	}
 	if err = errors.Join(err, vault.close(err)); err != nil {
-		return nil, err
+		return err
 	}
-	file.Bytes, file.SHA256 = hash.Bytes(), hash.Sum()
-	analysed.Capture.Bytes, analysed.Capture.SHA256 = file.Bytes, file.SHA256
-	file.Cause, file.Culprit = string(analysed.Verdict.Cause), string(analysed.Verdict.Culprit)
+	e.digest = hash.Digest()
+	e.file.Bytes, e.file.SHA256 = e.digest.Bytes, e.digest.SHA256
+	e.analysis.Capture.Bytes, e.analysis.Capture.SHA256 = e.file.Bytes, e.file.SHA256
+	e.file.Cause, e.file.Culprit = string(e.analysis.Verdict.Cause), string(e.analysis.Verdict.Culprit)
+	return nil
+}
 
-	file.Analysis, file.Report = c.ID+"-"+v+".json", c.ID+"-"+v+".html"
+// document makes and stores what people and programs read.
+func (a *Analyzer) document(ctx context.Context, c capture.Case, e *examined, stem string, o *incident.Origin) error {
+	e.file.Analysis, e.file.Report = stem+".json", stem+".html"
 	var document, page bytes.Buffer
-	if err := report.JSON(&document, analysed); err != nil {
-		return nil, err
+	if err := report.JSON(&document, e.analysis); err != nil {
+		return err
 	}
-	if err := report.HTML(&page, report.Page{Analysis: analysed, Case: about(c)}); err != nil {
-		return nil, err
+	if err := report.HTML(&page, report.Page{Analysis: e.analysis, Case: about(c), Excerpts: e.excerpts}); err != nil {
+		return err
 	}
-	o := origin(c)
-	o.Source, o.Version = a.Source, a.Version
-	if o.Analysis, err = a.store(ctx, file.Analysis, document.Bytes()); err != nil {
-		return nil, err
+	for _, d := range []struct {
+		name string
+		text []byte
+		to   *incident.Reference
+	}{{e.file.Analysis, document.Bytes(), &o.Analysis}, {e.file.Report, page.Bytes(), &o.Report}} {
+		stored, err := a.store(ctx, d.name, d.text)
+		if err != nil {
+			return err
+		}
+		*d.to = incident.Reference{Location: "reports/" + d.name, SHA256: stored.SHA256}
+		stored.EvidenceID, stored.Kind = stem+path.Ext(d.name), custody.Report
+		e.derived = append(e.derived, stored)
 	}
-	if o.Report, err = a.store(ctx, file.Report, page.Bytes()); err != nil {
-		return nil, err
-	}
-	return &examined{analysis: analysed, file: file, origin: o}, nil
+	return nil
 }
 
 // version names one version of one file of a case. What is stored under it was
@@ -123,64 +179,4 @@ func words(f capture.Filter) string {
 		}
 	}
 	return text.String()
-}
-
-// store keeps a document. One that is there was made by an earlier try from
-// the same bytes, and stays.
-func (a *Analyzer) store(ctx context.Context, name string, document []byte) (incident.Reference, error) {
-	_, err := a.Reports.Create(ctx, name, bytes.NewReader(document), nil)
-	if errors.Is(err, evidence.ErrExists) {
-		f, err := a.Reports.Open(ctx, name)
-		if err != nil {
-			return incident.Reference{}, fmt.Errorf("open report %q: %w", name, err)
-		}
-		r, err := f.Reader(ctx)
-		if err != nil {
-			return incident.Reference{}, fmt.Errorf("read report %q: %w", name, err)
-		}
-		defer r.Close()
-		if document, err = io.ReadAll(r); err != nil {
-			return incident.Reference{}, fmt.Errorf("read report %q: %w", name, err)
-		}
-	} else if err != nil {
-		return incident.Reference{}, fmt.Errorf("store report %q: %w", name, err)
-	}
-	sum := sha256.Sum256(document)
-	return incident.Reference{Location: "reports/" + name, SHA256: hex.EncodeToString(sum[:])}, nil
-}
-
-// seal returns a writer into the vault. What an earlier try stored stays, and
-// the writer then swallows what it is given.
-func (a *Analyzer) seal(ctx context.Context, c capture.Case, name string) *sealer {
-	r, w := io.Pipe()
-	s := &sealer{w: w, done: make(chan error, 1)}
-	tags := map[string]string{
-		"incident": c.Incident, "capture": c.ID, "classification": "restricted",
-		"deleteAfter": c.DeleteAfter.UTC().Format("2006-01-02T15:04:05Z"),
-	}
-	go func() {
-		_, err := a.Vault.Create(ctx, name, r, tags)
-		if errors.Is(err, evidence.ErrExists) {
-			_, err = io.Copy(io.Discard, r)
-		}
-		r.CloseWithError(err)
-		s.done <- err
-	}()
-	return s
-}
-
-type sealer struct {
-	w    *io.PipeWriter
-	done chan error
-}
-
-func (s *sealer) Write(p []byte) (int, error) { return s.w.Write(p) }
-
-// close ends the file, or abandons it when reading failed.
-func (s *sealer) close(cause error) error {
-	s.w.CloseWithError(cause) // nil is the end of the file
-	if err := <-s.done; err != nil && !errors.Is(err, cause) {
-		return fmt.Errorf("store in the vault: %w", err)
-	}
-	return nil
 }

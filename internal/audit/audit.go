@@ -39,6 +39,8 @@ type Entry struct {
 	Target   string    `json:"target,omitempty"`
 	Reason   string    `json:"reason,omitempty"`  // why it is done
 	Outcome  string    `json:"outcome,omitempty"` // After: "done", or what went wrong
+	File     string    `json:"file,omitempty"`    // what it is done to: name in the vault, or where it landed
+	SHA256   string    `json:"sha256,omitempty"`  // of the document that says more: a manifest, a certificate
 }
 
 // Action is an effect that is logged.
@@ -55,6 +57,10 @@ const (
 	Release Action = "release"
 	Expire  Action = "expire" // deletion of evidence
 	Export  Action = "export"
+
+	Seal       Action = "seal"       // of evidence in the vault; SHA256 is the manifest's envelope's
+	Clear      Action = "clear"      // deletion of the copy where it landed, the vault's being sealed
+	Quarantine Action = "quarantine" // of evidence that is not what it was, or nobody's
 )
 
 // Phase says whether the effect is about to happen or has.

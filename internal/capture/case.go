@@ -158,7 +158,14 @@ type File struct {
 	Cause     string    `json:"cause"`
 	Culprit   string    `json:"culprit"`
 	MessageID string    `json:"messageId"`
-	Sent      time.Time `json:"sent"`
+	Sent      time.Time `json:"sent"` // zero: the message is stored, and not on the queue yet
+
+	Manifest       string    `json:"manifest,omitempty"`       // custody manifest: name in the vault
+	ManifestSHA256 string    `json:"manifestSha256,omitempty"` // of its envelope
+	Markdown       string    `json:"markdown,omitempty"`       // the report for tickets: name among the reports
+	Excerpts       []string  `json:"excerpts,omitempty"`       // names among the reports
+	Cleared        time.Time `json:"cleared,omitzero"`         // the copy where it landed is gone
+	Quarantine     string    `json:"quarantine,omitempty"`     // why it can't be relied on
 }
 
 // An Entry is one line of a case's history.

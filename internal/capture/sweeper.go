@@ -34,6 +34,9 @@ type Sweeper struct {
 	// the vault, and their reports. What is gone is no error; what a hold or
 	// a retention policy keeps is evidence.ErrHeld.
 	Expire func(ctx context.Context, c Case) error
+	// Chores are what else has to be done time and again. One that fails
+	// keeps none of the others.
+	Chores []func(ctx context.Context, deadline time.Time) error
 }
 
 // Totals is what a sweep did, by action.
@@ -89,6 +92,9 @@ func (s *Sweeper) Sweep(ctx context.Context) (Totals, error) {
 		t.add("", s.subscription(ctx, sub, cases[sub], deadline, t))
 	}
 	t.add("", s.expire(ctx, deadline, t))
+	for _, chore := range s.Chores {
+		t.add("", chore(ctx, deadline))
+	}
 	return t.totals, errors.Join(t.errs...)
 }
 

@@ -33,6 +33,7 @@ type Config struct {
 	FunctionTimeout time.Duration
 	LogLevel        slog.Level
 	Failpoint       string
+	SigningKey      string // empty: a key of this machine's user
 }
 
 // A Setting is one environment variable of the app.
@@ -91,6 +92,10 @@ var Settings = []Setting{
 	{
 		Name: "PCAPWARDEN_REPORTS", required: true, set: store(func(c *Config) *string { return &c.Reports }),
 		Doc: "reports and analyses",
+	},
+	{
+		Name: "PCAPWARDEN_SIGNING_KEY", set: signingKey,
+		Doc: "what custody manifests are signed with: `https://VAULT.vault.azure.net/keys/NAME`, or `file:PATH` of a key that is made on first use; outside Azure the default is a file of the user's",
 	},
 	{
 		Name: "PCAPWARDEN_INCIDENT_QUEUE", required: true, set: queue(func(c *Config) *string { return &c.IncidentQueue }),
@@ -196,6 +201,9 @@ func FromEnv(getenv func(string) string) (Config, error) {
 	}
 	if c.Credential == "local" && !loopback(c.ARMEndpoint) {
 		mistakes = append(mistakes, errors.New("PCAPWARDEN_CREDENTIAL is local, but PCAPWARDEN_ARM_ENDPOINT is not on this machine"))
+	}
+	if c.SigningKey == "" && inAzure(getenv) && getenv("PCAPWARDEN_SIGNING_KEY") == "" {
+		mistakes = append(mistakes, errors.New("PCAPWARDEN_SIGNING_KEY is not set: name the Key Vault key that custody manifests are signed with; a file on this machine would be lost with it"))
 	}
 	mistakes = append(mistakes, c.checkAuth(getenv))
 	return c, errors.Join(mistakes...)

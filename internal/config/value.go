@@ -51,6 +51,16 @@ func oneOf(field func(*Config) *string, choices ...string) func(*Config, string)
 	}
 }
 
+// signingKey takes file:PATH and the https URL of a key. Whoever opens it
+// knows more.
+func signingKey(c *Config, v string) error {
+	if !strings.HasPrefix(v, "https://") && (!strings.HasPrefix(v, "file:") || len(v) == len("file:")) {
+		return errors.New("want file:PATH, or https://VAULT.vault.azure.net/keys/NAME")
+	}
+	c.SigningKey = v
+	return nil
+}
+
 // store takes file:DIR, the https URL of a container, or a connection string.
 // A connection string may hold a key, so it is never quoted.
 func store(field func(*Config) *string) func(*Config, string) error {

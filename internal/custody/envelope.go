@@ -48,24 +48,25 @@ func preAuthentication(payloadType string, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// Sign returns v, as canonical JSON, in a signed envelope.
-func Sign(ctx context.Context, s Signer, payloadType string, v any) ([]byte, error) {
+// Sign returns v, as canonical JSON, in a signed envelope, and the key that
+// checks it.
+func Sign(ctx context.Context, s Signer, payloadType string, v any) ([]byte, PublicKey, error) {
 	payload, err := canonical(v)
 	if err != nil {
-		return nil, fmt.Errorf("sign %s: %w", payloadType, err)
+		return nil, PublicKey{}, fmt.Errorf("sign %s: %w", payloadType, err)
 	}
 	key, sig, err := s.Sign(ctx, preAuthentication(payloadType, payload))
 	if err != nil {
-		return nil, fmt.Errorf("sign %s: %w", payloadType, err)
+		return nil, key, fmt.Errorf("sign %s: %w", payloadType, err)
 	}
 	if err := key.verify(preAuthentication(payloadType, payload), sig); err != nil {
-		return nil, fmt.Errorf("sign %s: the signer's own key does not confirm its signature: %w", payloadType, err)
+		return nil, key, fmt.Errorf("sign %s: the signer's own key does not confirm its signature: %w", payloadType, err)
 	}
 	text, err := json.MarshalIndent(Envelope{
 		PayloadType: payloadType, Payload: base64.StdEncoding.EncodeToString(payload),
 		Signatures: []Signature{{KeyID: key.ID, Sig: base64.StdEncoding.EncodeToString(sig)}},
 	}, "", "  ")
-	return append(text, '\n'), err
+	return append(text, '\n'), key, err
 }
 
 // open checks an envelope, and puts what it holds into v. ErrUntrusted means

@@ -120,7 +120,7 @@ func trusted(t *testing.T, s Signer) []PublicKey {
 
 func TestEnvelope(t *testing.T) {
 	s, other := signer(t), signer(t)
-	text, err := Sign(t.Context(), s, ManifestType, Manifest{Schema: Schema, Identity: Identity{EvidenceID: "e"}})
+	text, _, err := Sign(t.Context(), s, ManifestType, Manifest{Schema: Schema, Identity: Identity{EvidenceID: "e"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestEnvelope(t *testing.T) {
 			t.Errorf("%s: %v, want ErrUntrusted and what the manifest claims", name, err)
 		}
 	}
-	certificate, err := Sign(t.Context(), s, CertificateType, Manifest{Schema: Schema})
+	certificate, _, err := Sign(t.Context(), s, CertificateType, Manifest{Schema: Schema})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestEnvelope(t *testing.T) {
 // No byte of what is signed can be changed.
 func TestEnvelopeFlips(t *testing.T) {
 	s := signer(t)
-	text, err := Sign(t.Context(), s, ManifestType, Manifest{Schema: Schema, Identity: Identity{EvidenceID: "e"}})
+	text, _, err := Sign(t.Context(), s, ManifestType, Manifest{Schema: Schema, Identity: Identity{EvidenceID: "e"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := Sign(t.Context(), s, ManifestType, Manifest{Schema: Schema})
+	text, _, err := Sign(t.Context(), s, ManifestType, Manifest{Schema: Schema})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +285,7 @@ func (l liar) Sign(ctx context.Context, message []byte) (PublicKey, []byte, erro
 }
 
 func TestSignerThatLies(t *testing.T) {
-	if _, err := Sign(t.Context(), liar{signer(t)}, ManifestType, Manifest{}); err == nil {
+	if _, _, err := Sign(t.Context(), liar{signer(t)}, ManifestType, Manifest{}); err == nil {
 		t.Error("a signature that does not fit was taken")
 	}
 }
@@ -313,7 +313,7 @@ func FuzzOpenManifest(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	text, err := Sign(f.Context(), s, ManifestType, Manifest{Schema: Schema})
+	text, _, err := Sign(f.Context(), s, ManifestType, Manifest{Schema: Schema})
 	if err != nil {
 		f.Fatal(err)
 	}

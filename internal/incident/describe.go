@@ -33,7 +33,7 @@ func describe(o Origin, a *analysis.Analysis, now time.Time) detection {
 		Unmapped: unmapped{
 			Incident: o.Incident, Case: o.Case, Alert: clip(o.Alert, 500), AlertRule: clip(o.AlertRule, 200), Profile: o.Profile,
 			Verdict: verdict{Cause: string(analysis.Inconclusive), Culprit: string(finding.Unknown)},
-			Report:  reference(o.Report), Analysis: reference(o.Analysis),
+			Report:  reference(o.Report), Analysis: reference(o.Analysis), Manifest: reference(o.Manifest),
 		},
 	}
 	if !o.DeleteAfter.IsZero() {

@@ -22,6 +22,8 @@ const (
 	TypeSecurity = "io.github.pcapwarden.security.v1"         // somebody tries something: a person should look
 	TypeApproval = "io.github.pcapwarden.capture.approval.v1" // a capture waits for a person's approval
 	TypeTrouble  = "io.github.pcapwarden.trouble.v1"          // something has to be mended by hand
+
+	TypeQuarantined = "io.github.pcapwarden.evidence.quarantined.v1" // evidence is not what it was
 )
 
 // MaxMessage is the largest message in bytes: what every CloudEvents
@@ -50,6 +52,7 @@ type Origin struct {
 	TraceParent  string
 	Report       Reference // the page for people
 	Analysis     Reference // the JSON
+	Manifest     Reference // the custody manifest
 }
 
 // A Reference names a stored document, with the hash to check it by. The
@@ -132,8 +135,8 @@ func Analysed(o Origin, a *analysis.Analysis, now time.Time) (Message, error) {
 }
 
 // Notice is a message about a capture that has no analysis: kind is
-// TypeFailed, TypeSecurity, TypeApproval or TypeTrouble. Subject and reason make its identity, so that
-// the same notice sent again is no second message.
+// one of the types above but TypeFinding. Subject and reason make its identity,
+// so that the same notice sent again is no second message.
 func Notice(o Origin, kind, title, reason string, severity finding.Severity, now time.Time) (Message, error) {
 	id := identity(kind, o.Incident, o.Case, title, reason)
 	d := describe(o, nil, now)
@@ -144,6 +147,14 @@ func Notice(o Origin, kind, title, reason string, severity finding.Severity, now
 	d.FindingInfo.Title = clip(title, 200)
 	d.FindingInfo.Desc = clip(reason, 2000)
 	return message(o, kind, id, now).seal(d, d.Severity)
+}
+
+// Quarantined is the message that evidence is not what was sealed. It says
+// nothing of what the file shows.
+func Quarantined(o Origin, file, reason string, now time.Time) (Message, error) {
+	return Notice(o, TypeQuarantined, "evidence is quarantined", fmt.Sprintf(
+		"%s: %s. It is kept as it is, and its deletion is on hold: find out who had access to the vault, compare with the audit log, and release the hold when that is settled.",
+		file, reason), finding.Critical, now)
 }
 
 func message(o Origin, kind, id string, now time.Time) *envelope {

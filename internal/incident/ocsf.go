@@ -162,6 +162,7 @@ type unmapped struct {
 	Coverage    coverage  `json:"coverage"`
 	Report      reference `json:"report"`
 	Analysis    reference `json:"analysis"`
+	Manifest    reference `json:"manifest"`
 	Omitted     int       `json:"findings_omitted,omitempty"`
 	DeleteAfter string    `json:"delete_after,omitempty"`
 }

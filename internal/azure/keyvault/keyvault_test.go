@@ -176,7 +176,7 @@ func TestSigner(t *testing.T) {
 	s := v.open(t, "https://"+host+"/keys/evidence")
 	sign := func() []byte {
 		t.Helper()
-		text, err := custody.Sign(t.Context(), s, custody.ManifestType, custody.Manifest{Schema: custody.Schema})
+		text, _, _, err := custody.Sign(t.Context(), s, custody.ManifestType, custody.Manifest{Schema: custody.Schema})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +231,7 @@ func TestTroubledVault(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			v := newVault(t)
 			tt.trouble(v)
-			_, err := custody.Sign(t.Context(), v.open(t, "https://"+host+"/keys/evidence"), custody.ManifestType, custody.Manifest{})
+			_, _, err := custody.Sign(t.Context(), v.open(t, "https://"+host+"/keys/evidence"), custody.ManifestType, custody.Manifest{})
 			if err == nil || !strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "secret detail") || strings.Contains(err.Error(), "api-version") {
 				t.Errorf("Sign = %v; want a word about %q, and nothing else of the answer", err, tt.says)
 			}

@@ -171,6 +171,7 @@ func settings(o Options) map[string]string {
 		"PCAPWARDEN_RECORDS":           "file:" + filepath.Join(dir, "cases"),
 		"PCAPWARDEN_VAULT":             "file:" + filepath.Join(dir, "vault"),
 		"PCAPWARDEN_REPORTS":           "file:" + filepath.Join(dir, "reports"),
+		"PCAPWARDEN_SIGNING_KEY":       "file:" + filepath.Join(dir, "signing.pem"),
 		"PCAPWARDEN_INCIDENT_QUEUE":    "file:" + filepath.Join(dir, "incidents"),
 		"PCAPWARDEN_LANDED_QUEUE":      "file:" + filepath.Join(dir, "landed"),
 		"PCAPWARDEN_LANDED_QUEUE_NAME": "capture-landed",

@@ -1,0 +1,109 @@
+package analyzecapture
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
+	"github.com/pcapwarden/pcapwarden/internal/evidence"
+)
+
+// restricted is the classification of everything that packets are in.
+const restricted = "restricted"
+
+// seal returns a writer into the vault. What an earlier try stored stays, and
+// the writer then swallows what it is given.
+func (a *Analyzer) seal(ctx context.Context, c capture.Case, name string) *sealer {
+	r, w := io.Pipe()
+	s := &sealer{w: w, done: make(chan error, 1)}
+	go func() {
+		_, err := a.Vault.Create(ctx, name, r, tags(c))
+		if errors.Is(err, evidence.ErrExists) {
+			_, err = io.Copy(io.Discard, r)
+		}
+		r.CloseWithError(err)
+		s.done <- err
+	}()
+	return s
+}
+
+// tags find a case's files in the vault.
+func tags(c capture.Case) map[string]string {
+	return map[string]string{
+		"incident": c.Incident, "capture": c.ID, "owner": evidence.TagValue(c.Approval.Owner), "classification": restricted,
+		"deleteAfter": c.DeleteAfter.UTC().Format("2006-01-02T15:04:05Z"),
+	}
+}
+
+type sealer struct {
+	w    *io.PipeWriter
+	done chan error
+}
+
+func (s *sealer) Write(p []byte) (int, error) { return s.w.Write(p) }
+
+// close ends the file, or abandons it when reading failed.
+func (s *sealer) close(cause error) error {
+	s.w.CloseWithError(cause) // nil is the end of the file
+	if err := <-s.done; err != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("store in the vault: %w", err)
+	}
+	return nil
+}
+
+// readBack reads the vault's copy and compares it with what was read where
+// the file landed. A difference is told in words, not as an error: reading
+// again would not mend it.
+func (a *Analyzer) readBack(ctx context.Context, e *examined, stem string) (wrong string, err error) {
+	f, err := a.Vault.Open(ctx, e.file.Vault)
+	if err != nil {
+		return "", fmt.Errorf("read back from the vault: %w", err)
+	}
+	e.vault = f.Info()
+	content, err := f.Reader(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read back from the vault: %w", err)
+	}
+	defer content.Close()
+	hash := evidence.NewDigestReader(content)
+	defer hash.Close()
+	if _, err := io.Copy(io.Discard, hash); err != nil {
+		return "", fmt.Errorf("read back from the vault: %w", err)
+	}
+	e.verified = a.Now().UTC()
+	return custody.Compare(hash.Digest(), e.digest), nil
+}
+
+// store keeps a document, and says what is kept. One that is there was made by
+// an earlier try from the same bytes, and stays.
+func (a *Analyzer) store(ctx context.Context, name string, document []byte) (custody.Derived, error) {
+	_, err := a.Reports.Create(ctx, name, bytes.NewReader(document), nil)
+	if errors.Is(err, evidence.ErrExists) {
+		document, err = load(ctx, a.Reports, name)
+	}
+	if err != nil {
+		return custody.Derived{}, fmt.Errorf("store report: %w", err)
+	}
+	return custody.Derived{Store: "reports", Name: name, Bytes: int64(len(document)), SHA256: custody.Digest(document)}, nil
+}
+
+// maxDocument bounds what is read of a document that an earlier try stored.
+const maxDocument = 64 << 20
+
+// load reads a document.
+func load(ctx context.Context, from evidence.Vault, name string) ([]byte, error) {
+	f, err := from.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := f.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(io.LimitReader(r, maxDocument))
+}

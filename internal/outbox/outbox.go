@@ -1,0 +1,218 @@
+// Package outbox keeps each message from before it is sent until everything
+// that follows is done: the case says so, and the copy of the evidence is gone
+// from where it landed. Whoever is killed in between loses nothing and sends
+// nothing twice; the next delivery, or the next sweep, goes on.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/audit"
+	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/evidence"
+	"github.com/pcapwarden/pcapwarden/internal/failpoint"
+	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/ledger"
+)
+
+// Schema is the version of an [Entry].
+const Schema = "pcapwarden.outbox/v1"
+
+// late is the age at which a message that waits is worth a warning.
+const late = 15 * time.Minute
+
+// An Entry is a message about a file, and what is left to do about both. It is
+// called by the message's ID.
+type Entry struct {
+	Schema   string           `json:"schema"`
+	Incident string           `json:"incident"`
+	Case     string           `json:"case"`
+	File     string           `json:"file"`    // as the case has it
+	Account  string           `json:"account"` // storage account where it landed
+	ETag     string           `json:"etag"`    // the version that was read
+	Keep     bool             `json:"keep"`    // the landed copy stays: somebody has to look at it
+	Message  incident.Message `json:"message"`
+	Stored   time.Time        `json:"stored"`
+	Sent     time.Time        `json:"sent,omitzero"`
+}
+
+// A Box is the outbox in the records.
+type Box struct {
+	Ledger  *capture.Ledger
+	Queue   incident.Queue
+	Landing func(account string) (evidence.Landing, error)
+	Audit   *audit.Log
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	entries ledger.Records[Entry]
+}
+
+// New returns the outbox in a store.
+func New(s ledger.Store, b Box) *Box {
+	b.entries = ledger.In[Entry](s, "outbox/")
+	return &b
+}
+
+// Put stores an entry before anything of it is done. One that an earlier try
+// stored stays as it is.
+func (b *Box) Put(ctx context.Context, e Entry) error {
+	e.Schema, e.Stored = Schema, b.Now().UTC()
+	err := e.Message.Check()
+	if err == nil {
+		err = b.entries.Create(ctx, e.Message.ID, e)
+	}
+	if err != nil && !errors.Is(err, ledger.ErrExists) {
+		return fmt.Errorf("store message %s: %w", e.Message.ID, err)
+	}
+	return nil
+}
+
+// Deliver does what is left to do about the entry with that message ID. An
+// entry that is not there has been dealt with.
+func (b *Box) Deliver(ctx context.Context, id string) error {
+	e, err := b.entries.Read(ctx, id)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil
+	}
+	if err == nil && e.Schema != Schema {
+		err = fmt.Errorf("message %s: %w: schema is %.40q, want %q", id, ledger.ErrCorrupt, e.Schema, Schema)
+	}
+	if err != nil {
+		return err
+	}
+	if e.Sent.IsZero() {
+		if err := b.Queue.Send(ctx, e.Message); err != nil {
+			return fmt.Errorf("send message of capture %s: %w", e.Case, err)
+		}
+		failpoint.Here("message-sent")
+		now := b.Now().UTC()
+		if e, err = b.entries.Change(ctx, id, func(e *Entry) error { e.Sent = now; return nil }); err != nil {
+			return err
+		}
+		failpoint.Here("message-marked")
+	}
+	if err := b.record(ctx, e); err != nil {
+		return err
+	}
+	failpoint.Here("findings-recorded")
+	if !e.Keep {
+		if err := b.clear(ctx, e); err != nil {
+			return err
+		}
+	}
+	return b.entries.Delete(ctx, id)
+}
+
+// Flush delivers everything that waits, until the deadline.
+func (b *Box) Flush(ctx context.Context, deadline time.Time) error {
+	var errs []error
+	for id, err := range b.entries.List(ctx, "") {
+		if err != nil {
+			return errors.Join(append(errs, fmt.Errorf("list messages that wait: %w", err))...)
+		}
+		if ctx.Err() != nil || !b.Now().Before(deadline) {
+			break
+		}
+		e, err := b.entries.Read(ctx, id)
+		if age := b.Now().Sub(e.Stored); err == nil && age < grace {
+			continue // whoever stored it is about to send it
+		} else if err == nil && e.Sent.IsZero() && age > late {
+			b.Log.WarnContext(ctx, "message waits to be sent", "incident", e.Incident, "capture", e.Case, "message", id, "age", age)
+		}
+		errs = append(errs, b.Deliver(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+// grace leaves a message to the invocation that stored it.
+const grace = 5 * time.Second
+
+// record says in the case that the message is sent.
+func (b *Box) record(ctx context.Context, e Entry) error {
+	c, err := b.Ledger.Change(ctx, e.Incident, e.Case, func(c *capture.Case) error {
+		f := c.File(e.File)
+		if f == nil || f.MessageID != e.Message.ID || !f.Sent.IsZero() {
+			return ledger.ErrUnchanged
+		}
+		f.Sent = e.Sent
+		sent := 0
+		for _, f := range c.Files {
+			if !f.Sent.IsZero() {
+				sent++
+			}
+		}
+		if !c.State.Done() && sent >= max(1, len(c.Instances)) {
+			c.State, c.Reason = capture.Analysed, ""
+		}
+		if f.Quarantine != "" {
+			c.Note(e.Sent, "quarantined: %s", f.Quarantine)
+		} else {
+			c.Note(e.Sent, "analysed: %s, culprit %s", f.Cause, f.Culprit)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record findings of capture %s: %w", e.Case, err)
+	}
+	if f := c.File(e.File); f != nil {
+		b.Log.InfoContext(ctx, "findings sent", "incident", c.Incident, "capture", c.ID,
+			"cause", f.Cause, "culprit", f.Culprit, "message", e.Message.ID, "bytes", f.Bytes)
+	}
+	return nil
+}
+
+// clear deletes the copy where it landed: the version that was read, and no
+// other. What somebody wrote over it meanwhile stays, and has an event of its
+// own.
+func (b *Box) clear(ctx context.Context, e Entry) error {
+	landing, err := b.Landing(e.Account)
+	if err != nil {
+		return err
+	}
+	entry := audit.Entry{
+		Actor: "pcapwarden", Action: audit.Clear, Incident: e.Incident, Case: e.Case, File: e.File,
+		Reason: "the vault's copy was read back and sealed",
+	}
+	if err := b.log(ctx, entry, audit.Before, ""); err != nil {
+		return err
+	}
+	outcome := audit.Done
+	err = landing.Delete(ctx, e.File, e.ETag)
+	failpoint.Here("landing-cleared")
+	switch {
+	case errors.Is(err, evidence.ErrNotFound):
+		err = nil // by an earlier try
+	case errors.Is(err, evidence.ErrChanged):
+		outcome, err = "another version is there by now, and stays", nil
+	case errors.Is(err, evidence.ErrHeld):
+		outcome, err = "a hold or retention policy of the landing account keeps it: expiry tries again", nil
+	case err != nil:
+		outcome = err.Error()
+	}
+	if err := errors.Join(err, b.log(ctx, entry, audit.After, outcome)); err != nil {
+		return fmt.Errorf("clear the landed copy of capture %s: %w", e.Case, err)
+	}
+	if outcome != audit.Done {
+		return nil
+	}
+	now := b.Now().UTC()
+	_, err = b.Ledger.Change(ctx, e.Incident, e.Case, func(c *capture.Case) error {
+		f := c.File(e.File)
+		if f == nil || !f.Cleared.IsZero() {
+			return ledger.ErrUnchanged
+		}
+		f.Cleared = now
+		return nil
+	})
+	return err
+}
+
+func (b *Box) log(ctx context.Context, e audit.Entry, phase audit.Phase, outcome string) error {
+	e.At, e.Phase, e.Outcome = b.Now().UTC(), phase, outcome
+	return b.Audit.Append(ctx, e)
+}
