@@ -121,31 +121,12 @@ func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
 	return a.Outbox.Deliver(ctx, id)
 }
 
-// post stores the message of a file, and then records the file with its case:
-// from here on it is known, and what is left to do is the outbox's.
+// post stores the message of a file: from here on what is left to do is the
+// outbox's.
 func (a *Analyzer) post(ctx context.Context, c capture.Case, l evidence.Landed, f capture.File, m incident.Message, keep bool) (id string, err error) {
-	if err := a.Outbox.Put(ctx, outbox.Entry{
-		Incident: c.Incident, Case: c.ID, File: f.Name, Account: l.Account.Name(), ETag: f.ETag, Keep: keep, Message: m,
-	}); err != nil {
-		return "", err
-	}
+	err = a.Outbox.Put(ctx, outbox.Entry{Incident: c.Incident, Case: c.ID, File: f, Account: l.Account.Name(), Keep: keep, Message: m})
 	failpoint.Here("message-stored")
-	f.MessageID = m.ID
-	_, err = a.Ledger.Change(ctx, c.Incident, c.ID, func(c *capture.Case) error {
-		if c.File(f.Name) != nil { // an instance that lost its lease was faster
-			return ledger.ErrUnchanged
-		}
-		c.Files = append(c.Files, f)
-		if f.Quarantine != "" && c.Hold == nil {
-			c.Hold = &capture.Decision{By: actor, At: a.Now().UTC(), Reason: "quarantined: " + f.Quarantine}
-		}
-		return nil
-	})
-	if err != nil {
-		return "", fmt.Errorf("record the file of capture %s: %w", c.ID, err)
-	}
-	failpoint.Here("file-recorded")
-	return m.ID, nil
+	return m.ID, err
 }
 
 // actor is the program, in the audit log.

@@ -31,9 +31,8 @@ type Entry struct {
 	Schema   string           `json:"schema"`
 	Incident string           `json:"incident"`
 	Case     string           `json:"case"`
-	File     string           `json:"file"`    // as the case has it
+	File     capture.File     `json:"file"`    // as the case is to have it
 	Account  string           `json:"account"` // storage account where it landed
-	ETag     string           `json:"etag"`    // the version that was read
 	Keep     bool             `json:"keep"`    // the landed copy stays: somebody has to look at it
 	Message  incident.Message `json:"message"`
 	Stored   time.Time        `json:"stored"`
@@ -85,6 +84,10 @@ func (b *Box) Deliver(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if err := b.admit(ctx, e); err != nil {
+		return err
+	}
+	failpoint.Here("file-recorded")
 	if e.Sent.IsZero() {
 		if err := b.Queue.Send(ctx, e.Message); err != nil {
 			return fmt.Errorf("send message of capture %s: %w", e.Case, err)
@@ -96,15 +99,16 @@ func (b *Box) Deliver(ctx context.Context, id string) error {
 		}
 		failpoint.Here("message-marked")
 	}
-	if err := b.record(ctx, e); err != nil {
+	// A landing account that does not let its file go keeps no case from going on.
+	cleared, notCleared := false, error(nil)
+	if !e.Keep {
+		cleared, notCleared = b.clear(ctx, e)
+		failpoint.Here("landing-cleared")
+	}
+	if err := errors.Join(b.record(ctx, e, cleared), notCleared); err != nil {
 		return err
 	}
 	failpoint.Here("findings-recorded")
-	if !e.Keep {
-		if err := b.clear(ctx, e); err != nil {
-			return err
-		}
-	}
 	return b.entries.Delete(ctx, id)
 }
 
@@ -132,14 +136,48 @@ func (b *Box) Flush(ctx context.Context, deadline time.Time) error {
 // grace leaves a message to the invocation that stored it.
 const grace = 5 * time.Second
 
-// record says in the case that the message is sent.
-func (b *Box) record(ctx context.Context, e Entry) error {
-	c, err := b.Ledger.Change(ctx, e.Incident, e.Case, func(c *capture.Case) error {
-		f := c.File(e.File)
-		if f == nil || f.MessageID != e.Message.ID || !f.Sent.IsZero() {
+// admit puts the file into the case: from here on its event is known.
+func (b *Box) admit(ctx context.Context, e Entry) error {
+	_, err := b.Ledger.Change(ctx, e.Incident, e.Case, func(c *capture.Case) error {
+		if c.File(e.File.Name) != nil {
 			return ledger.ErrUnchanged
 		}
-		f.Sent = e.Sent
+		f := e.File
+		f.MessageID = e.Message.ID
+		c.Files = append(c.Files, f)
+		if f.Quarantine != "" && c.Hold == nil {
+			c.Hold = &capture.Decision{By: actor, At: e.Stored, Reason: "quarantined: " + f.Quarantine}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record the file of capture %s: %w", e.Case, err)
+	}
+	return nil
+}
+
+// actor is the program, in the audit log.
+const actor = "pcapwarden"
+
+// record says in the case that the message is sent.
+func (b *Box) record(ctx context.Context, e Entry, cleared bool) error {
+	now := b.Now().UTC()
+	c, err := b.Ledger.Change(ctx, e.Incident, e.Case, func(c *capture.Case) error {
+		f := c.File(e.File.Name)
+		if f == nil || f.MessageID != e.Message.ID {
+			return ledger.ErrUnchanged
+		}
+		if cleared && f.Cleared.IsZero() {
+			f.Cleared = now
+		}
+		if f.Sent.IsZero() {
+			f.Sent = e.Sent
+			if f.Quarantine != "" {
+				c.Note(e.Sent, "quarantined: %s", f.Quarantine)
+			} else {
+				c.Note(e.Sent, "analysed: %s, culprit %s", f.Cause, f.Culprit)
+			}
+		}
 		sent := 0
 		for _, f := range c.Files {
 			if !f.Sent.IsZero() {
@@ -149,41 +187,33 @@ func (b *Box) record(ctx context.Context, e Entry) error {
 		if !c.State.Done() && sent >= max(1, len(c.Instances)) {
 			c.State, c.Reason = capture.Analysed, ""
 		}
-		if f.Quarantine != "" {
-			c.Note(e.Sent, "quarantined: %s", f.Quarantine)
-		} else {
-			c.Note(e.Sent, "analysed: %s, culprit %s", f.Cause, f.Culprit)
-		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("record findings of capture %s: %w", e.Case, err)
 	}
-	if f := c.File(e.File); f != nil {
-		b.Log.InfoContext(ctx, "findings sent", "incident", c.Incident, "capture", c.ID,
-			"cause", f.Cause, "culprit", f.Culprit, "message", e.Message.ID, "bytes", f.Bytes)
-	}
+	b.Log.InfoContext(ctx, "findings sent", "incident", c.Incident, "capture", c.ID,
+		"cause", e.File.Cause, "culprit", e.File.Culprit, "message", e.Message.ID, "bytes", e.File.Bytes)
 	return nil
 }
 
 // clear deletes the copy where it landed: the version that was read, and no
 // other. What somebody wrote over it meanwhile stays, and has an event of its
 // own.
-func (b *Box) clear(ctx context.Context, e Entry) error {
+func (b *Box) clear(ctx context.Context, e Entry) (cleared bool, err error) {
 	landing, err := b.Landing(e.Account)
 	if err != nil {
-		return err
+		return false, err
 	}
 	entry := audit.Entry{
-		Actor: "pcapwarden", Action: audit.Clear, Incident: e.Incident, Case: e.Case, File: e.File,
+		Actor: actor, Action: audit.Clear, Incident: e.Incident, Case: e.Case, File: e.File.Name,
 		Reason: "the vault's copy was read back and sealed",
 	}
 	if err := b.log(ctx, entry, audit.Before, ""); err != nil {
-		return err
+		return false, err
 	}
 	outcome := audit.Done
-	err = landing.Delete(ctx, e.File, e.ETag)
-	failpoint.Here("landing-cleared")
+	err = landing.Delete(ctx, e.File.Name, e.File.ETag)
 	switch {
 	case errors.Is(err, evidence.ErrNotFound):
 		err = nil // by an earlier try
@@ -195,21 +225,9 @@ func (b *Box) clear(ctx context.Context, e Entry) error {
 		outcome = err.Error()
 	}
 	if err := errors.Join(err, b.log(ctx, entry, audit.After, outcome)); err != nil {
-		return fmt.Errorf("clear the landed copy of capture %s: %w", e.Case, err)
+		return false, fmt.Errorf("clear the landed copy of capture %s: %w", e.Case, err)
 	}
-	if outcome != audit.Done {
-		return nil
-	}
-	now := b.Now().UTC()
-	_, err = b.Ledger.Change(ctx, e.Incident, e.Case, func(c *capture.Case) error {
-		f := c.File(e.File)
-		if f == nil || !f.Cleared.IsZero() {
-			return ledger.ErrUnchanged
-		}
-		f.Cleared = now
-		return nil
-	})
-	return err
+	return outcome == audit.Done, nil
 }
 
 func (b *Box) log(ctx context.Context, e audit.Entry, phase audit.Phase, outcome string) error {
