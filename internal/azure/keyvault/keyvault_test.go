@@ -176,7 +176,7 @@ func TestSigner(t *testing.T) {
 	s := v.open(t, "https://"+host+"/keys/evidence")
 	sign := func() []byte {
 		t.Helper()
-		text, _, _, err := custody.Sign(t.Context(), s, custody.ManifestType, custody.Manifest{Schema: custody.Schema})
+		text, _, err := custody.Sign(t.Context(), s, custody.ManifestType, custody.Manifest{Schema: custody.Schema})
 		if err != nil {
 			t.Fatal(err)
 		}
