@@ -9,7 +9,7 @@ export CGO_ENABLED := 0
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build stage run test check bench fuzz lab broker-check docs clean
+.PHONY: help build stage package run test check vuln bench fuzz lab broker-check docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -22,6 +22,14 @@ stage: build ## the app as the Functions host wants it, in build/app
 	mkdir -p $(APP)
 	cp $(BIN) host.json policy.sample.yaml $(APP)/
 	for f in functions/*/function.json; do d=$(APP)/$$(basename $$(dirname $$f)); mkdir $$d && cp $$f $$d/; done
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+POLICY  ?= policy.sample.yaml
+VCS     ?= auto
+PACKAGE ?= build/pcapwarden-$(VERSION)-linux-amd64.zip
+package: ## what is deployed, as build/pcapwarden-VERSION-linux-amd64.zip; POLICY=FILE is its policy
+	GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags "-s -w" -o build/package/pcapwarden ./handler
+	$(GO) run ./infra/pack -version $(VERSION) -program build/package/pcapwarden -policy $(POLICY) -out $(PACKAGE)
 
 run: stage ## play an incident on this machine: alert, capture, findings
 	$(BIN) local --scenario partner-tls --app $(APP)
@@ -36,6 +44,9 @@ check: ## formatting, static checks, tidy modules
 	$(GO) mod tidy -diff
 	GOOS=darwin $(GO) vet ./...
 	$(GO) tool -modfile=internal/tools/go.mod staticcheck ./...
+
+vuln: ## known vulnerabilities in what the program calls; asks vuln.go.dev
+	$(GO) tool -modfile=internal/tools/go.mod govulncheck ./...
 
 bench: ## speed and memory against tcpdump and tshark; writes docs/BENCHMARKS.md
 	$(GO) run ./test/bench -out docs/BENCHMARKS.md
