@@ -18,7 +18,7 @@ import (
 )
 
 func analyze(ctx context.Context, e environment, args []string) int {
-	format := choice{"text", []string{"text", "json", "html"}}
+	format := choice{"text", []string{"text", "json", "html", "markdown"}}
 	var vantage addresses
 	flags := flag.NewFlagSet("pcapwarden analyze", flag.ContinueOnError)
 	flags.SetOutput(e.stderr)
@@ -26,7 +26,7 @@ func analyze(ctx context.Context, e environment, args []string) int {
 		fmt.Fprint(e.stderr, "usage: pcapwarden analyze [FLAGS] CAPTURE...\n\nSays what captures show. \"-\" is standard input.\n\n")
 		flags.PrintDefaults()
 	}
-	flags.Var(&format, "format", "`FORMAT` of the output: text, json, html")
+	flags.Var(&format, "format", "`FORMAT` of the output: text, json, html, markdown")
 	output := flags.String("output", "", "write to `FILE` instead of standard output")
 	flags.Var(&vantage, "vantage", "`IP,...`: addresses of the machine that was captured on")
 	policyFile := flags.String("policy", "", "`FILE` of a policy, for what it says is expected")
@@ -76,6 +76,13 @@ func analyze(ctx context.Context, e environment, args []string) int {
 		err = report.JSON(&out, all...)
 	case "html":
 		err = report.HTML(&out, report.Page{Analysis: all[0]})
+	case "markdown":
+		for i, a := range all {
+			if i > 0 {
+				out.WriteByte('\n')
+			}
+			err = errors.Join(err, report.Markdown(&out, report.Page{Analysis: a}))
+		}
 	default:
 		err = report.Text(&out, all...)
 	}

@@ -110,9 +110,9 @@ func coverage(a *analysis.Analysis, about About) []string {
 	}
 	switch {
 	case c.TruncatedPackets > 0 && c.SnapLength > 0:
-		add("%s of %s cut short, at %s bytes at most.", verb(c.TruncatedPackets, "packet", "is", "are"), count(c.Packets), count(c.SnapLength))
+		add("%s of %s are cut short, at %s bytes at most.", count(c.TruncatedPackets), times(c.Packets, "packet"), count(c.SnapLength))
 	case c.TruncatedPackets > 0:
-		add("%s of %s cut short.", verb(c.TruncatedPackets, "packet", "is", "are"), count(c.Packets))
+		add("%s of %s are cut short.", count(c.TruncatedPackets), times(c.Packets, "packet"))
 	default:
 		add("Every packet is whole.")
 	}

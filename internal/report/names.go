@@ -44,6 +44,10 @@ type piece struct {
 // the kinds of its findings, which look like names of hosts.
 type reader struct{ names, kinds []string }
 
+// foreignDetails are the details of findings that a detector copies from
+// packets. Names with blanks are known by them.
+var foreignDetails = []string{"name", "names", "sni", "subject", "issuer", "host"}
+
 func newReader(a *analysis.Analysis) reader {
 	var r reader
 	add := func(s string) {
@@ -55,6 +59,11 @@ func newReader(a *analysis.Analysis) reader {
 		f := &a.Findings[i]
 		if f.Flow != nil {
 			add(f.Flow.SNI)
+		}
+		for _, key := range foreignDetails {
+			if text, ok := f.Detail[key].(string); ok && len(text) > 2 {
+				add(text)
+			}
 		}
 		r.kinds = append(r.kinds, string(f.Kind))
 	}
@@ -132,7 +141,7 @@ func trim(word string) (before, core, behind string) {
 // strange reports whether a word is none of ours: the name of a host, or what
 // no sentence needs.
 func strange(word string) bool {
-	if host(word) {
+	if host(word) || strings.Contains(word, "//") || strings.HasPrefix(strings.ToLower(word), "www.") {
 		return true
 	}
 	dot, beyond := false, false
@@ -140,6 +149,7 @@ func strange(word string) bool {
 		switch {
 		case r == '.':
 			dot = true
+		case r == '\u202f': // between our digits
 		case r >= utf8.RuneSelf:
 			if !shown(r) {
 				return true
