@@ -15,15 +15,22 @@ import (
 	services "github.com/pcapwarden/pcapwarden/internal/service"
 )
 
-// CompareJSON writes a comparison as a document, as [JSON] writes an analysis.
-func CompareJSON(w io.Writer, c *compare.Comparison) error {
+// CompareJSON writes a comparison as a document and several as an array, as
+// [JSON] writes analyses.
+func CompareJSON(w io.Writer, all ...*compare.Comparison) error {
 	var document bytes.Buffer
 	enc := json.NewEncoder(&document)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(c); err != nil {
+	var err error
+	if len(all) == 1 {
+		err = enc.Encode(all[0])
+	} else {
+		err = enc.Encode(all)
+	}
+	if err != nil {
 		return fmt.Errorf("write comparison: %w", err)
 	}
-	_, err := w.Write(escapeJSON(document.Bytes()))
+	_, err = w.Write(escapeJSON(document.Bytes()))
 	return err
 }
 
@@ -34,10 +41,20 @@ const (
 	maxAlone       = 10
 )
 
-// CompareText writes a comparison for a terminal of 80 columns: the sentence
+// CompareText writes comparisons for a terminal of 80 columns: the sentence
 // that matters first, then all that differs, then the numbers.
-func CompareText(w io.Writer, c *compare.Comparison) error {
+func CompareText(w io.Writer, all ...*compare.Comparison) error {
 	out := bufio.NewWriter(w)
+	for i, c := range all {
+		if i > 0 {
+			fmt.Fprintf(out, "\n%s\n\n", strings.Repeat("=", width))
+		}
+		writeCompared(out, c)
+	}
+	return out.Flush()
+}
+
+func writeCompared(out *bufio.Writer, c *compare.Comparison) {
 	line := func(indent, text string) {
 		if text != "" {
 			fmt.Fprintln(out, Wrap(text, width, indent))
@@ -70,7 +87,6 @@ func CompareText(w io.Writer, c *compare.Comparison) error {
 	writePairs(out, c)
 	writeAlone(out, "Only in the baseline", c.OnlyBaseline)
 	writeAlone(out, "Only in the capture", c.OnlyCapture)
-	return out.Flush()
 }
 
 // differences are what the summary does not say.

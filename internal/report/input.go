@@ -9,7 +9,8 @@ import (
 )
 
 // A Page is what a report on one capture is made of. All but Analysis may be
-// missing: what is not there takes no room.
+// missing: what is not there takes no room. For a case of an incident whose
+// file has not come, Analysis is missing, too.
 type Page struct {
 	Analysis *analysis.Analysis
 	Case     About                 // who, why, until when; zero: somebody analysed a file by hand
@@ -37,6 +38,7 @@ type About struct {
 	TotalBytes             int64
 	DeleteAfter            time.Time
 	Report                 string // name of the capture's own page, beside that of the incident
+	State                  string // why there is no analysis, where there is none
 }
 
 // An Excerpt is a small capture file with the packets of one finding.

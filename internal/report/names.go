@@ -162,6 +162,9 @@ func strange(word string) bool {
 	return dot && beyond
 }
 
+// ownEndings are those of files; no domain ends so.
+var ownEndings = []string{"pcap", "pcapng", "cap", "gz", "json", "html"}
+
 // host reports whether a word is a name with a dot, as browsers and chat
 // programs make links of.
 func host(word string) bool {
@@ -170,7 +173,7 @@ func host(word string) bool {
 		word = word[:at]
 	}
 	at := strings.LastIndexByte(word, '.')
-	if at <= 0 || len(word)-at < 3 {
+	if at <= 0 || len(word)-at < 3 || slices.Contains(ownEndings, word[at+1:]) {
 		return false
 	}
 	for _, r := range word {

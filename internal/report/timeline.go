@@ -154,7 +154,7 @@ func newTimeline(a *analysis.Analysis, about About) *timeline {
 	y = t.addStrips(a, s, y)
 	t.Axis = y + 8
 	t.Height = t.Axis + axisHeight
-	t.addTicks(s, c.FirstPacket)
+	t.Ticks = ticks(s, c.FirstPacket, t.Axis)
 	t.Caption = "The capture is " + period(c.FirstPacket, later(c.FirstPacket, c.LastPacket)) + ", " + span(length) + "."
 	t.Description = fmt.Sprintf("%s from %s. %s of findings", span(length), period(c.FirstPacket, later(c.FirstPacket, c.LastPacket)), times(len(t.Rows), "row"))
 	for _, l := range t.Strips {
@@ -242,39 +242,6 @@ func (t *timeline) addSteps(a *analysis.Analysis, s scale, y int) int {
 	t.Facts = append(t.Facts, timeFact{"packets drawn below", "", times(len(t.Steps), "packet"),
 		clock(first, a.Capture), clock(last, a.Capture)})
 	return y + rowHeight
-}
-
-// addTicks labels the axis with the time since the first packet.
-func (t *timeline) addTicks(s scale, zero time.Time) {
-	total := s.end.Sub(s.start)
-	if total == 0 {
-		t.Ticks = []tick{{X: "0%", Top: t.Axis, Bottom: t.Axis + 5, Label: label(0, 0, t.Axis+20, "0")}}
-		return
-	}
-	step := tickStep(total)
-	// Durations end at 292 years and forged times do not, so the ticks are
-	// counted, and one whose product wraps around is not in the picture.
-	first := s.start.Sub(zero) / step
-	for n := first; n <= first+total/step+1; n++ {
-		at := zero.Add(n * step)
-		if at.Before(s.start) || at.After(s.end) {
-			continue
-		}
-		text := "0"
-		if n > 0 {
-			text = "+" + span(n*step)
-		} else if n < 0 {
-			text = "−" + span(-n*step)
-		}
-		x := s.at(at)
-		anchor := "middle"
-		if x < .04 {
-			anchor = "start"
-		} else if x > .96 {
-			anchor = "end"
-		}
-		t.Ticks = append(t.Ticks, tick{X: percent(x), Top: t.Axis, Bottom: t.Axis + 5, Label: timeLabel{percent(x), anchor, text, t.Axis + 20}})
-	}
 }
 
 // tickStep is the smallest round step that makes at most six of total.
