@@ -13,6 +13,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/azure/blob"
 	"github.com/pcapwarden/pcapwarden/internal/azure/keyvault"
 	"github.com/pcapwarden/pcapwarden/internal/azure/servicebus"
+	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
@@ -60,6 +61,9 @@ func openSigner(setting string, cred azcore.TokenCredential) (custody.Signer, er
 		return keyvault.Open(setting, cred, azcore.ClientOptions{})
 	}
 	name := strings.TrimPrefix(setting, "file:")
+	if setting == "" && config.InAzure(os.Getenv) {
+		return nil, errors.New("it is not set: name the Key Vault key that custody manifests are signed with; a file on this machine would be lost with it")
+	}
 	if setting == "" {
 		dir, err := os.UserConfigDir()
 		if err != nil {

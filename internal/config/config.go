@@ -202,9 +202,6 @@ func FromEnv(getenv func(string) string) (Config, error) {
 	if c.Credential == "local" && !loopback(c.ARMEndpoint) {
 		mistakes = append(mistakes, errors.New("PCAPWARDEN_CREDENTIAL is local, but PCAPWARDEN_ARM_ENDPOINT is not on this machine"))
 	}
-	if c.SigningKey == "" && inAzure(getenv) && getenv("PCAPWARDEN_SIGNING_KEY") == "" {
-		mistakes = append(mistakes, errors.New("PCAPWARDEN_SIGNING_KEY is not set: name the Key Vault key that custody manifests are signed with; a file on this machine would be lost with it"))
-	}
 	mistakes = append(mistakes, c.checkAuth(getenv))
 	return c, errors.Join(mistakes...)
 }
@@ -218,7 +215,7 @@ func (c Config) checkAuth(getenv func(string) string) error {
 		}
 	}
 	switch {
-	case c.Auth == AuthNone && inAzure(getenv):
+	case c.Auth == AuthNone && InAzure(getenv):
 		return errors.New("PCAPWARDEN_AUTH is none, and this is Azure: anybody who has the URL and the key could start captures; set it to entra")
 	case !c.Mode.Does(Control): // nobody calls this app
 		return nil
@@ -228,9 +225,9 @@ func (c Config) checkAuth(getenv func(string) string) error {
 	return nil
 }
 
-// inAzure reports whether the platform runs the process: it sets these.
+// InAzure reports whether the platform runs the process: it sets these.
 // https://learn.microsoft.com/azure/app-service/reference-app-settings
-func inAzure(getenv func(string) string) bool {
+func InAzure(getenv func(string) string) bool {
 	for _, name := range []string{"WEBSITE_SITE_NAME", "WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "IDENTITY_ENDPOINT"} {
 		if getenv(name) != "" {
 			return true
