@@ -28,6 +28,9 @@ param recordsAccount string
 param vaultAccount string
 param namespace string
 
+@description('The URI of the key that signs manifests.')
+param signer string
+
 param starts string
 
 var records = 'https://${recordsAccount}.blob.${environment().suffixes.storage}'
@@ -48,6 +51,7 @@ var everywhere = {
   PCAPWARDEN_VAULT: '${vault}/vault'
   PCAPWARDEN_REPORTS: '${records}/reports'
   PCAPWARDEN_INCIDENT_QUEUE: 'sb://${namespace}.servicebus.windows.net/findings'
+  PCAPWARDEN_SIGNING_KEY: signer
   PCAPWARDEN_CREDENTIAL: 'managedidentity'
   PCAPWARDEN_CLIENT_ID: identity.clientId
   PCAPWARDEN_LOG_LEVEL: 'info'

@@ -16,7 +16,7 @@ param workspace string
 param endpointSubnet string
 param blobZone string
 param grantRole string
-param readerRole string
+param clearerRole string
 param deleterRole string
 param control string
 param analyze string
@@ -126,12 +126,12 @@ resource uploads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// Analyze reads what landed; sweep finds what came without an event, and deletes.
-resource reads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(captures.id, analyze, readerRole)
+// Analyze takes what landed to the vault; sweep finds what came without an event, and deletes.
+resource clears 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(captures.id, analyze, clearerRole)
   scope: captures
   properties: {
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', readerRole)
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', clearerRole)
     principalId: analyze
     principalType: 'ServicePrincipal'
   }

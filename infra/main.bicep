@@ -114,7 +114,7 @@ module landing 'landing.bicep' = [for l in landings: {
     endpointSubnet: network.outputs.endpointSubnet
     blobZone: network.outputs.blobZone
     grantRole: roles.outputs.landingGrant
-    readerRole: roles.outputs.landingReader
+    clearerRole: roles.outputs.landingClearer
     deleterRole: roles.outputs.evidenceDeleter
     control: identities.outputs.control.principalId
     analyze: identities.outputs.analyze.principalId
@@ -228,6 +228,7 @@ module control 'app.bicep' = {
     recordsAccount: records.outputs.account
     vaultAccount: vault.outputs.account
     namespace: queues.outputs.namespace
+    signer: signing.outputs.signer
     starts: starts
   }
 }
@@ -252,6 +253,7 @@ module analyze 'app.bicep' = {
     recordsAccount: records.outputs.account
     vaultAccount: vault.outputs.account
     namespace: queues.outputs.namespace
+    signer: signing.outputs.signer
     starts: starts
   }
 }

@@ -3,6 +3,7 @@ package infra_test
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func TestRolesAreWhatTheProgramNeeds(t *testing.T) {
 		"targetReader":       {arm.TargetActions(), nil},
 		"subscriptionReader": {arm.SubscriptionActions(), nil},
 		"landingGrant":       {arm.LandingActions(), nil},
-		"landingReader":      {nil, blob.ReaderActions()},
+		"landingClearer":     {nil, blob.ClearerActions()},
 		"evidenceWriter":     {nil, blob.WriterActions()},
 		"evidenceDeleter":    {nil, blob.DeleterActions()},
 	}
@@ -382,5 +383,34 @@ func TestNothingLocalIsDeployed(t *testing.T) {
 	}
 	if !slices.Contains(strings.Split(string(text), "\n"), "*") {
 		t.Error(".funcignore lets something through, such as local.settings.json")
+	}
+}
+
+// TestRolesAreCalledAsTheDoctorSays: who follows its advice finds them.
+func TestRolesAreCalledAsTheDoctorSays(t *testing.T) {
+	named := map[string]bool{}
+	of(all(t), "Microsoft.Authorization/roleDefinitions", func(_ *bicep.File, r bicep.Resource) {
+		named[strings.TrimSuffix(r.Body.At("properties", "roleName").Literal(), " ${token}")] = true
+	})
+	advice := regexp.MustCompile(`PCAP [A-Z][a-z]+ [A-Z][a-z]+|PCAP [A-Z][a-z]+`)
+	sources, err := filepath.Glob("../handler/doctor*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range sources {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, role := range advice.FindAllString(string(text), -1) {
+			found++
+			if !named[role] {
+				t.Errorf("%s speaks of the role %s, which nobody makes", name, role)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no role is named")
 	}
 }

@@ -14,7 +14,7 @@ var here = subscription().id
 resource captureOperator 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'capture-operator')
   properties: {
-    roleName: 'pcapwarden capture operator ${token}'
+    roleName: 'PCAP Capture Operator ${token}'
     description: 'Starts, looks at, stops and deletes packet captures.'
     type: 'CustomRole'
     assignableScopes: scopes
@@ -39,7 +39,7 @@ resource captureOperator 'Microsoft.Authorization/roleDefinitions@2022-04-01' = 
 resource targetReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'target-reader')
   properties: {
-    roleName: 'pcapwarden target reader ${token}'
+    roleName: 'PCAP Target Reader ${token}'
     description: 'Looks up the machines that may be captured.'
     type: 'CustomRole'
     assignableScopes: scopes
@@ -65,7 +65,7 @@ resource targetReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 resource subscriptionReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'subscription-reader')
   properties: {
-    roleName: 'pcapwarden subscription reader ${token}'
+    roleName: 'PCAP Subscription Reader ${token}'
     description: 'Polls the operations that it began.'
     type: 'CustomRole'
     assignableScopes: scopes
@@ -85,7 +85,7 @@ resource subscriptionReader 'Microsoft.Authorization/roleDefinitions@2022-04-01'
 resource landingGrant 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'landing-grant')
   properties: {
-    roleName: 'pcapwarden landing grant ${token}'
+    roleName: 'PCAP Landing Grant ${token}'
     description: 'Lets Network Watcher write captures to a landing account.'
     type: 'CustomRole'
     assignableScopes: [here]
@@ -103,12 +103,12 @@ resource landingGrant 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-@description('On the containers where captures land: read them.')
-resource landingReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
-  name: guid(subscription().id, token, 'landing-reader')
+@description('On the containers where captures land: take them to the vault, mark what is suspect.')
+resource landingClearer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'landing-clearer')
   properties: {
-    roleName: 'pcapwarden landing reader ${token}'
-    description: 'Lists and reads captures that landed.'
+    roleName: 'PCAP Landing Clearer ${token}'
+    description: 'Reads, marks and clears captures that landed; writes none.'
     type: 'CustomRole'
     assignableScopes: [here]
     permissions: [
@@ -116,7 +116,9 @@ resource landingReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
         actions: []
         dataActions: [
           'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/delete'
           'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read'
+          'Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/write'
         ]
       }
     ]
@@ -127,7 +129,7 @@ resource landingReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 resource evidenceWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'evidence-writer')
   properties: {
-    roleName: 'pcapwarden evidence writer ${token}'
+    roleName: 'PCAP Vault Writer ${token}'
     description: 'Adds evidence and reports; deletes nothing.'
     type: 'CustomRole'
     assignableScopes: [here]
@@ -150,7 +152,7 @@ resource evidenceWriter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 resource evidenceDeleter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'evidence-deleter')
   properties: {
-    roleName: 'pcapwarden evidence deleter ${token}'
+    roleName: 'PCAP Sweeper ${token}'
     description: 'Deletes evidence; writes nothing.'
     type: 'CustomRole'
     assignableScopes: [here]
@@ -172,6 +174,6 @@ output captureOperator string = captureOperator.name
 output targetReader string = targetReader.name
 output subscriptionReader string = subscriptionReader.name
 output landingGrant string = landingGrant.name
-output landingReader string = landingReader.name
+output landingClearer string = landingClearer.name
 output evidenceWriter string = evidenceWriter.name
 output evidenceDeleter string = evidenceDeleter.name

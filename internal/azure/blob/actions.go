@@ -19,8 +19,11 @@ const (
 	WriteBlobTags = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/write"
 )
 
-// ReaderActions are what it takes to read a landing. Scope: its container.
-func ReaderActions() []string { return []string{ReadBlobs, ReadBlobTags} }
+// ClearerActions are what it takes to empty a landing into a vault, and to mark
+// what is suspect. Scope: the landing's container.
+func ClearerActions() []string {
+	return []string{ReadBlobs, DeleteBlobs, ReadBlobTags, WriteBlobTags}
+}
 
 // WriterActions are what it takes to add files to a vault, and to see what is
 // there. Scope: its container.
