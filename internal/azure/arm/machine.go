@@ -2,6 +2,7 @@ package arm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -64,7 +65,9 @@ func (c *clients) machine(ctx context.Context, id *azarm.ResourceID) (capture.Ma
 	if p := vm.Properties; p != nil {
 		m.VMID = deref(p.VMID)
 		m.Power = powerOf(p.InstanceView)
-		m.Addresses = c.addresses(ctx, p.NetworkProfile)
+		if m.Addresses, err = c.addresses(ctx, p.NetworkProfile); err != nil {
+			return capture.Machine{}, fmt.Errorf("look the addresses of %s up: %w", id.Name, err)
+		}
 	}
 	m.Agent = agentOf(vm)
 	return m, nil
@@ -180,10 +183,11 @@ const maxInterfaces = 8
 
 // addresses returns the private addresses of a machine's interfaces, as far
 // as the identity may read them: without them the analysis must guess on
-// which side it stands, which is no reason to lose the evidence.
-func (c *clients) addresses(ctx context.Context, p *armcompute.NetworkProfile) []string {
+// which side it stands, which is no reason to lose the evidence. The error is
+// that Azure wants no requests now.
+func (c *clients) addresses(ctx context.Context, p *armcompute.NetworkProfile) ([]string, error) {
 	if p == nil {
-		return nil
+		return nil, nil
 	}
 	var all []string
 	for i, ref := range p.NetworkInterfaces {
@@ -195,12 +199,15 @@ func (c *clients) addresses(ctx context.Context, p *armcompute.NetworkProfile) [
 			continue
 		}
 		nic, err := c.nics.Get(ctx, id.ResourceGroupName, id.Name, nil)
+		if throttled, ok := errors.AsType[*capture.ThrottledError](classify(ReadInterfaces, err)); ok {
+			return nil, throttled
+		}
 		if err != nil {
-			return all // denied for one is denied for all
+			return all, nil // denied for one is denied for all
 		}
 		all = append(all, addressesOf(&nic.Interface)...)
 	}
-	return all
+	return all, nil
 }
 
 func addressesOf(nic *armnetwork.Interface) []string {

@@ -42,6 +42,9 @@ type Options struct {
 	ApplicationID string
 	// TryTimeout bounds one request; 0: 30 s.
 	TryTimeout time.Duration
+	// InFlight is how many requests may be under way at once, whatever asks
+	// for them; 0: 32.
+	InFlight int
 }
 
 // A Watcher runs captures in every subscription that its credential reaches.
@@ -102,7 +105,7 @@ func NewWatcher(cred azcore.TokenCredential, o Options) (*Watcher, error) {
 				ActiveDirectoryAuthorityHost: cloud.AzurePublic.ActiveDirectoryAuthorityHost,
 				Services:                     map[cloud.ServiceName]cloud.ServiceConfiguration{cloud.ResourceManager: resourceManager},
 			},
-			Transport:                       bounded{transport},
+			Transport:                       bounded{transport, make(chan struct{}, or(o.InFlight, 32))},
 			Telemetry:                       policy.TelemetryOptions{ApplicationID: o.ApplicationID},
 			InsecureAllowCredentialWithHTTP: plain,
 			Retry: policy.RetryOptions{
@@ -164,13 +167,23 @@ func newTransport() *http.Client {
 	}
 }
 
-// bounded ends an answer that is larger than any real one: 10,000 sessions,
-// the most that a region holds, are some 15 MB.
-type bounded struct{ policy.Transporter }
+// bounded lets no more requests out at once than it has slots, and ends an
+// answer that is larger than any real one: 10,000 sessions, the most that a
+// region holds, are some 15 MB.
+type bounded struct {
+	policy.Transporter
+	slots chan struct{}
+}
 
 const maxAnswer = 64 << 20
 
 func (b bounded) Do(r *http.Request) (*http.Response, error) {
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-r.Context().Done():
+		return nil, context.Cause(r.Context())
+	}
 	resp, err := b.Transporter.Do(r)
 	if err == nil && resp.Body != nil {
 		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)

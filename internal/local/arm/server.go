@@ -50,6 +50,8 @@ type Server struct {
 	closing chan struct{}
 	once    sync.Once
 
+	traffic counter
+
 	mu         sync.Mutex
 	world      World
 	sessions   map[string]*session // by ID in lower case
@@ -180,6 +182,8 @@ const maxBody = 1 << 20
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	count := s.traffic.begin()
+	defer count(0)
 	// The body is read before anything else: only then does net/http notice
 	// that a client went away.
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -213,6 +217,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.Status != 0:
 		a = f.answer()
 	}
+	count(a.status) // before its client can send the next
 	s.write(w, a)
 }
 
