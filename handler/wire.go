@@ -27,6 +27,10 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
+// inFlight is how many requests to Azure Resource Manager are under way at
+// once in one process, whatever its invocations do.
+const inFlight = 32
+
 // wire builds the functions of the app's mode out of the settings. It and the
 // files beside it are the only place that names both Azure and the domain.
 func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhandler.Function, error) {

@@ -100,7 +100,7 @@ func TestInFlight(t *testing.T) {
 	})
 	a := r.app()
 	r.fire(a, r.fired("a", "tls", targets...))
-	if len(r.agent.targets()) != 60 || most.Load() > 16 {
+	if len(r.agent.targets()) != 60 || most.Load() > 32 {
 		t.Errorf("%d captures, %d starts at once", len(r.agent.targets()), most.Load())
 	}
 }

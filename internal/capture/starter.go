@@ -16,9 +16,11 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
-// atOnce is how many cases are worked on at once. Azure allows some 200
-// writes a minute and subscription; each start is one, with a few reads.
-const atOnce = 16
+// atOnce is how many cases an invocation works on at once. Azure answers a
+// request within some 100 ms, and allows a burst of 200 writes and ten more a
+// second to each subscription; each start is one write after three reads.
+// https://learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling
+const atOnce = 32
 
 // startBudget is how long an alert's invocation begins captures before it
 // leaves the rest to the sweep: whoever sent the alert waits for an answer.

@@ -37,6 +37,8 @@ type Sweeper struct {
 	// Chores are what else has to be done time and again. One that fails
 	// keeps none of the others.
 	Chores []func(ctx context.Context, deadline time.Time) error
+
+	glances glances
 }
 
 // Totals is what a sweep did, by action.
@@ -110,9 +112,24 @@ func (s *Sweeper) unreadable(ctx context.Context, c Case, cause error) error {
 	return errors.Join(cause, err)
 }
 
-// urgency is the order of a sweep: what runs comes first, so that a crowd of
-// new captures does not keep old ones from being stopped.
-var urgency = map[State]int{Capturing: 0, Ended: 1, Analysed: 1, Asked: 2, Awaiting: 3}
+// urgency is the order of a sweep: what should end comes first, then what
+// should begin, and a look at what simply runs last. So neither a crowd of new
+// captures keeps an old one from being stopped, nor a crowd of old ones a new
+// one from its start, when Azure lets few requests through.
+func urgency(c Case, now time.Time) int {
+	switch c.State {
+	case Capturing:
+		if due(c, now) {
+			return 0
+		}
+		return 3
+	case Asked:
+		return 2
+	case Awaiting:
+		return 4
+	}
+	return 1
+}
 
 func (s *Sweeper) subscription(ctx context.Context, sub string, cases []Case, deadline time.Time, t *tally) error {
 	st := s.Starter
@@ -142,7 +159,8 @@ func (s *Sweeper) subscription(ctx context.Context, sub string, cases []Case, de
 			Reason: fmt.Sprintf("subscription %s: %v: give the app's identity the right, or take the subscription out of the policy", sub, denied),
 		}))
 	}
-	slices.SortStableFunc(cases, func(a, b Case) int { return urgency[a.State] - urgency[b.State] })
+	now := st.Now().UTC()
+	slices.SortStableFunc(cases, func(a, b Case) int { return urgency(a, now) - urgency(b, now) })
 	var renewing sync.Mutex
 	renewed := time.Now()
 	each(cases, func(n int) bool {
@@ -209,50 +227,6 @@ func (s *Sweeper) sweep(ctx context.Context, c Case, l *listing) (Action, error)
 	now := s.Starter.Now().UTC()
 	action, reason := Verdict(c, o, now)
 	return action, s.act(ctx, c, o, action, reason, now)
-}
-
-// observe asks what Azure shows of a case. That a session is not listed proves
-// nothing: a region may not have answered, and the capture may have been
-// started since. That there is no answer about the state of one proves nothing
-// either, and must not keep it from being stopped.
-func (s *Sweeper) observe(ctx context.Context, c Case, l *listing) (o Observation, err error) {
-	w := s.Starter.Watcher
-	o.Session, o.Found = l.byName[c.ID]
-	if !o.Found && (c.State == Capturing || l.partial) && c.Region != "" {
-		o.Session, err = w.Find(ctx, c.subscription(), c.Region, c.ID)
-		switch {
-		case err == nil:
-			o.Found = true
-		case !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNoWatcher):
-			return o, s.throttled(ctx, c, err)
-		}
-	}
-	if !o.Found || !curious(c, o.Session, s.Starter.Now()) {
-		o.Unasked = true
-		return o, nil
-	}
-	o.Status, err = w.Status(ctx, o.Session.ID)
-	if err != nil {
-		if t, ok := errors.AsType[*ThrottledError](err); ok {
-			return o, s.throttled(ctx, c, t)
-		}
-		o.Status = Status{State: Undefined, Errors: []string{err.Error()}}
-	}
-	return o, nil
-}
-
-// curious reports whether the state of a session matters now. The answer
-// costs a request, and most captures just run until their limit: they are asked
-// when they are a minute old and every five minutes then, so that three hundred
-// of them do not use up what Azure allows for starting and stopping others.
-func curious(c Case, session Session, now time.Time) bool {
-	if c.State == Analysed {
-		return c.Stopped.IsZero() // its file was faster than any sweep
-	}
-	age := now.Sub(c.Started)
-	due := age >= c.TimeLimit || !c.Resolved.IsZero() || !c.StopAsked.IsZero() || !c.OddSince.IsZero()
-	minute := int(age / time.Minute)
-	return c.State == Capturing && (due || session.ProvisioningState != "Succeeded" || minute%5 == 1)
 }
 
 // throttled leaves the whole subscription alone for as long as Azure asks.

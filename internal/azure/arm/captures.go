@@ -59,7 +59,7 @@ func (w *Watcher) Start(ctx context.Context, s capture.Spec) (capture.Session, e
 		}
 		return capture.Session{}, fmt.Errorf("start capture %q: %w", s.Name, getErr)
 	case http.StatusNotFound:
-		err = w.recheck(ctx, at, classify(WriteCaptures, err))
+		err = w.recheck(ctx, at, classify(WriteCaptures, err), 0)
 		return capture.Session{}, fmt.Errorf("start capture %q: %w", s.Name, err)
 	}
 	return capture.Session{}, fmt.Errorf("start capture %q: %w", s.Name, classify(WriteCaptures, err))
@@ -73,7 +73,7 @@ func (w *Watcher) Find(ctx context.Context, subscription, region, name string) (
 	}
 	s, err := w.get(ctx, at, name)
 	if errors.Is(err, capture.ErrNotFound) {
-		err = w.recheck(ctx, at, err)
+		err = w.recheck(ctx, at, err, placesFresh)
 	}
 	return s, err
 }
@@ -164,7 +164,7 @@ const listAtOnce = 6
 // keep captures elsewhere from being stopped. After the first sign of
 // throttling no more are asked.
 func (w *Watcher) List(ctx context.Context, subscription string) ([]capture.Session, error) {
-	entries, err := w.places(ctx, subscription, false)
+	entries, err := w.places(ctx, subscription, placesExpire)
 	if err != nil {
 		return nil, fmt.Errorf("list captures: %w", err)
 	}

@@ -184,7 +184,7 @@ const maxInterfaces = 8
 // addresses returns the private addresses of a machine's interfaces, as far
 // as the identity may read them: without them the analysis must guess on
 // which side it stands, which is no reason to lose the evidence. The error is
-// that Azure wants no requests now.
+// that Azure wants no requests for a while.
 func (c *clients) addresses(ctx context.Context, p *armcompute.NetworkProfile) ([]string, error) {
 	if p == nil {
 		return nil, nil
@@ -199,7 +199,7 @@ func (c *clients) addresses(ctx context.Context, p *armcompute.NetworkProfile) (
 			continue
 		}
 		nic, err := c.nics.Get(ctx, id.ResourceGroupName, id.Name, nil)
-		if throttled, ok := errors.AsType[*capture.ThrottledError](classify(ReadInterfaces, err)); ok {
+		if throttled, ok := errors.AsType[*capture.ThrottledError](classify(ReadInterfaces, err)); ok && throttled.RetryAfter > 0 {
 			return nil, throttled
 		}
 		if err != nil {

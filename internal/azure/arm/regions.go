@@ -30,9 +30,13 @@ type places struct {
 	entries []place
 }
 
-// places returns the watchers of a subscription. Fresh reads them even if
-// they are known.
-func (w *Watcher) places(ctx context.Context, subscription string, fresh bool) ([]place, error) {
+// placesFresh is how long they are believed where something was not found: a
+// session that is to be started never is, and 300 of them should not have the
+// watchers listed 300 times.
+const placesFresh = 10 * time.Second
+
+// places returns the watchers of a subscription, as they were at most so long ago.
+func (w *Watcher) places(ctx context.Context, subscription string, believed time.Duration) ([]place, error) {
 	c, err := w.clients(subscription)
 	if err != nil {
 		return nil, err
@@ -44,7 +48,7 @@ func (w *Watcher) places(ctx context.Context, subscription string, fresh bool) (
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the list of network watchers: %w", context.Cause(ctx))
 	}
-	if !fresh && !p.read.IsZero() && time.Since(p.read) < placesExpire {
+	if !p.read.IsZero() && time.Since(p.read) < believed {
 		return p.entries, nil
 	}
 	var entries []place
@@ -78,8 +82,8 @@ func (w *Watcher) places(ctx context.Context, subscription string, fresh bool) (
 // looked for once more: Azure makes one when a region is first used.
 func (w *Watcher) place(ctx context.Context, subscription, region string) (place, error) {
 	region = normalRegion(region)
-	for _, fresh := range []bool{false, true} {
-		entries, err := w.places(ctx, subscription, fresh)
+	for _, believed := range []time.Duration{placesExpire, 0} {
+		entries, err := w.places(ctx, subscription, believed)
 		if err != nil {
 			return place{}, fmt.Errorf("find the network watcher of %s: %w", region, err)
 		}
@@ -91,9 +95,9 @@ func (w *Watcher) place(ctx context.Context, subscription, region string) (place
 }
 
 // recheck tells apart, after a 404, what was not found: the watcher or what
-// it was asked for.
-func (w *Watcher) recheck(ctx context.Context, p place, err error) error {
-	entries, listErr := w.places(ctx, p.subscription, true)
+// it was asked for. It takes the watchers for those of at most so long ago.
+func (w *Watcher) recheck(ctx context.Context, p place, err error, believed time.Duration) error {
+	entries, listErr := w.places(ctx, p.subscription, believed)
 	if listErr != nil {
 		return err
 	}
