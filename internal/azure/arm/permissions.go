@@ -110,7 +110,7 @@ func (w *Watcher) Permissions(ctx context.Context, scope string) (Permissions, e
 
 // Watchers returns the IDs of a subscription's network watchers by region.
 func (w *Watcher) Watchers(ctx context.Context, subscription string) (map[string]string, error) {
-	places, err := w.places(ctx, subscription, true)
+	places, err := w.places(ctx, subscription, 0)
 	if err != nil {
 		return nil, err
 	}
