@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,38 @@ func TestScripts(t *testing.T) {
 		}
 		if i != 1 {
 			t.Errorf("main.bicep does not return %s", name)
+		}
+	}
+}
+
+// TestActionsArePinned: a tag can be moved to other code, a commit cannot.
+func TestActionsArePinned(t *testing.T) {
+	workflows, err := filepath.Glob("../.github/workflows/*.yml")
+	if err != nil || len(workflows) == 0 {
+		t.Fatalf("no workflows: %v", err)
+	}
+	pinned := regexp.MustCompile(`^[a-z/-]+@[0-9a-f]{40} # v[0-9.]+$`)
+	commits := map[string]string{}
+	for _, name := range workflows {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "\npermissions:\n  contents: read\n") {
+			t.Errorf("%s: a workflow begins with reading alone", name)
+		}
+		for line := range strings.Lines(string(text)) {
+			_, action, ok := strings.Cut(line, "uses: ")
+			action = strings.TrimSpace(action)
+			if ok && !pinned.MatchString(action) {
+				t.Errorf("%s: %s is not pinned to a commit", name, action)
+			}
+			if at, version, _ := strings.Cut(action, " # "); ok {
+				if other := commits[at]; other != "" && other != version {
+					t.Errorf("%s is %s, and %s elsewhere", at, version, other)
+				}
+				commits[at] = version
+			}
 		}
 	}
 }
