@@ -301,6 +301,7 @@ output CONTROL_APP string = control.outputs.name
 output ANALYZE_APP string = analyze.outputs.name
 output ALERT_ENDPOINT string = 'https://${control.outputs.host}/api/startcaptures'
 output SERVICE_BUS string = queues.outputs.namespace
+output VAULT_ACCOUNT string = vault.outputs.account
 output SIGNING_KEY string = signing.outputs.signer
 output WORKSPACE string = observability.outputs.workspace
 output LANDING_ACCOUNTS array = [for (l, i) in landings: {
