@@ -17,6 +17,7 @@ const classicHeaderLength = 24
 // classic is the state of a classic pcap file.
 type classic struct {
 	order        binary.ByteOrder
+	little       bool  // order is binary.LittleEndian
 	headerLength int   // of a packet: 16, and more in the modified dialects
 	scale        int64 // nanoseconds in a unit of the second half of a timestamp
 	swap         swap
@@ -65,6 +66,7 @@ func (r *Reader) openClassic() error {
 	}
 	f := &classic{
 		order:        order,
+		little:       order == binary.LittleEndian,
 		headerLength: 16,
 		scale:        int64(time.Microsecond),
 		// The upper bits hold the length of a frame check sequence.
@@ -95,8 +97,8 @@ func (r *Reader) openClassic() error {
 }
 
 func (r *Reader) nextClassic(f *classic) error {
-	// Mostly the packet is in the buffer, and asking once is enough.
-	h, _ := r.in.Peek(r.in.Buffered())
+	// Mostly the packet is in memory, and looking once is enough.
+	h := r.in.ahead()
 	if len(h) < f.headerLength {
 		var err error
 		if h, err = r.peek(f.headerLength); err != nil {
@@ -104,14 +106,17 @@ func (r *Reader) nextClassic(f *classic) error {
 		}
 	}
 	var seconds, fraction, captured, length uint32
-	if f.order == binary.LittleEndian {
+	_ = h[15]
+	if f.little {
 		seconds, fraction = binary.LittleEndian.Uint32(h), binary.LittleEndian.Uint32(h[4:])
 		captured, length = binary.LittleEndian.Uint32(h[8:]), binary.LittleEndian.Uint32(h[12:])
 	} else {
 		seconds, fraction = binary.BigEndian.Uint32(h), binary.BigEndian.Uint32(h[4:])
 		captured, length = binary.BigEndian.Uint32(h[8:]), binary.BigEndian.Uint32(h[12:])
 	}
-	captured, length = f.swap.apply(captured, length)
+	if f.swap != swapNever {
+		captured, length = f.swap.apply(captured, length)
+	}
 	if captured > MaxPacketLength {
 		return damaged("the next packet claims %d bytes, more than the %d that a packet may have", captured, MaxPacketLength)
 	}
@@ -151,7 +156,7 @@ func boundedLength(n uint32) int { return int(min(n, 1<<31-1)) }
 // the first packets chain up wins.
 func (r *Reader) modifiedHeaderLength(f *classic) int {
 	const usual, rare, packets = 24, 28, 3
-	window, _ := r.in.Peek(bufferSize / 2) // shorter at the end of the file
+	window, _ := r.in.peek(bufferSize / 2) // shorter at the end of the file
 	chains := func(headerLength int) bool {
 		rest := window
 		for range packets {

@@ -1,7 +1,6 @@
 package pcap
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +61,7 @@ const maxLinkTypes = 16
 // A Reader reads the packets of one capture file. It holds half a MiB of
 // the file and nothing of the packets that it returned.
 type Reader struct {
-	in      *bufio.Reader
+	in      *window
 	counted *countingReader
 	inflate *inflater // nil if the file is not compressed
 	next    func() error
@@ -77,9 +76,9 @@ type Reader struct {
 // else is an error of src.
 func NewReader(src io.Reader) (*Reader, error) {
 	r := &Reader{counted: &countingReader{src: src}}
-	r.in = bufio.NewReaderSize(r.counted, bufferSize)
+	r.in = newWindow(r.counted)
 	r.sum.Format = FormatUnknown
-	head, err := r.in.Peek(sniffLength)
+	head, err := r.in.peek(sniffLength)
 	if err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read the start of the capture: %w", err)
 	}
@@ -115,9 +114,9 @@ func (r *Reader) decompress() ([]byte, error) {
 		return nil, &FormatError{LooksLike: "a damaged gzip file"}
 	}
 	r.inflate = inflate
-	r.in = bufio.NewReaderSize(inflate, bufferSize)
+	r.in = newWindow(inflate)
 	r.sum.Compressed = true
-	head, err := r.in.Peek(sniffLength)
+	head, err := r.in.peek(sniffLength)
 	if len(head) == 0 && err != io.EOF {
 		if r.counted.failed() {
 			return nil, fmt.Errorf("read the start of the capture: %w", err)
@@ -140,11 +139,8 @@ func (r *Reader) Next() (*Record, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	if r.skip > 0 {
-		// Cannot fail: these bytes are in the buffer.
-		r.in.Discard(r.skip)
-		r.skip = 0
-	}
+	r.in.consume(r.skip)
+	r.skip = 0
 	if err := r.next(); err != nil {
 		r.err = r.explain(err)
 		r.rec.Data = nil
@@ -185,7 +181,7 @@ func (r *Reader) explain(err error) error {
 // peek returns the next n bytes without consuming them. It returns io.EOF if
 // there are none, errCut if there are fewer.
 func (r *Reader) peek(n int) ([]byte, error) {
-	b, err := r.in.Peek(n)
+	b, err := r.in.peek(n)
 	if err == nil {
 		return b, nil
 	}
@@ -209,7 +205,7 @@ func (r *Reader) peekMore(n int) ([]byte, error) {
 
 // discard consumes n bytes, however many, in fixed memory.
 func (r *Reader) discard(n int) error {
-	_, err := r.in.Discard(n)
+	err := r.in.discard(n)
 	if err == io.EOF {
 		err = errCut
 	}
