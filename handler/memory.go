@@ -9,8 +9,9 @@ import (
 const (
 	// ordinary is what Go's memory stays below for ordinary captures of any
 	// length. Left alone the collector lets the heap grow to twice of what is
-	// alive before it looks.
+	// alive before it looks: too late when much is, too often when little is.
 	ordinary = 48 << 20
+	percent  = 400
 	// share is how much of the processor time the collector may take for it.
 	// A flood needs the memory that it needs: it gets more before the
 	// collector does nothing but look for what is not there.
@@ -23,7 +24,7 @@ func keepSmall(getenv func(string) string) (stop func()) {
 	if getenv("GOGC") != "" || getenv("GOMEMLIMIT") != "" {
 		return func() {}
 	}
-	before := debug.SetMemoryLimit(ordinary)
+	before, often := debug.SetMemoryLimit(ordinary), debug.SetGCPercent(percent)
 	done := make(chan struct{})
 	go func() {
 		tick := time.NewTicker(250 * time.Millisecond)
@@ -33,6 +34,7 @@ func keepSmall(getenv func(string) string) (stop func()) {
 			select {
 			case <-done:
 				debug.SetMemoryLimit(before)
+				debug.SetGCPercent(often)
 				return
 			case <-tick.C:
 			}

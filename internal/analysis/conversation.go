@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -105,16 +106,16 @@ func (c *Conversation) join(client netip.AddrPort, first, last flow.Moment) {
 
 // busiest returns the conversations with the most packets.
 func (t *talks) busiest() []Conversation {
-	all := make([]Conversation, 0, len(t.byKey))
-	for _, c := range t.byKey {
-		all = append(all, *c)
-	}
-	slices.SortFunc(all, func(a, b Conversation) int {
-		return cmp.Or(
-			cmp.Compare(b.Packets[0]+b.Packets[1], a.Packets[0]+a.Packets[1]),
-			a.First.Compare(b.First),
-			a.Client.AddrPort.Compare(b.Client.AddrPort), a.Server.AddrPort.Compare(b.Server.AddrPort),
-		)
+	all := slices.Collect(maps.Values(t.byKey))
+	slices.SortFunc(all, func(a, b *Conversation) int {
+		if busier := cmp.Compare(b.Packets[0]+b.Packets[1], a.Packets[0]+a.Packets[1]); busier != 0 {
+			return busier
+		}
+		return cmp.Or(a.First.Compare(b.First), a.Client.AddrPort.Compare(b.Client.AddrPort), a.Server.AddrPort.Compare(b.Server.AddrPort))
 	})
-	return all[:min(len(all), MaxConversations)]
+	list := make([]Conversation, 0, min(len(all), MaxConversations))
+	for _, c := range all[:cap(list)] {
+		list = append(list, *c)
+	}
+	return list
 }

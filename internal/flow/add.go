@@ -25,7 +25,9 @@ func (t *Table) addTCP(p *packet.Packet, out *Segment) {
 	t.last = c
 
 	s := &c.Sides[from]
-	c.number(p, from, out)
+	if p.Flags&packet.SYN != 0 || !c.Sides[0].tcp.based || !c.Sides[1].tcp.based {
+		c.number(p, from, out)
+	}
 	if p.PartialHeader {
 		out.Analysis = 0
 		t.advance(c, p, from, at)
@@ -34,10 +36,15 @@ func (t *Table) addTCP(p *packet.Packet, out *Segment) {
 		c.Last = at
 		return
 	}
-	before, rested := s.tcp.nextSeq, c.atRest()
+	before, paused, rested := s.tcp.nextSeq, c.paused(at), false
+	if paused {
+		rested = c.atRest()
+	}
 	out.Analysis |= c.judge(p, from)
 	t.acknowledge(c, p, from, out)
-	t.idleness(c, p, from, at, out.Analysis, rested)
+	if paused {
+		t.idleness(c, p, from, at, out.Analysis, rested)
+	}
 	t.advance(c, p, from, at)
 	t.payload(c, p, from, at, before, out)
 	if p.Flags&packet.SYN != 0 {
@@ -47,7 +54,9 @@ func (t *Table) addTCP(p *packet.Packet, out *Segment) {
 	t.count(c, from, out.Analysis)
 	t.measure(s, p, at)
 	c.record(p, from, out.Analysis)
-	t.show(c, p, from, at, out.Analysis)
+	if p.Flags&packet.RST != 0 || out.Analysis&shown != 0 {
+		t.show(c, p, from, at, out.Analysis)
+	}
 
 	c.Last = at
 	if c.Closed() {

@@ -13,16 +13,19 @@ const silent = time.Second
 // atRest reports whether everything that was sent has been acknowledged.
 func (c *Conn) atRest() bool { return c.Outstanding(0) == 0 && c.Outstanding(1) == 0 }
 
+// paused reports whether a packet at this moment has to do with a silence: it
+// ends one, or there was one before.
+func (c *Conn) paused(at Moment) bool {
+	return c.decline != nil || at.Time.Sub(c.Last.Time) >= silent
+}
+
 // idleness keeps the longest silence, and the longest one after which the
 // connection did not go on. rested says that nothing was in flight before p.
 func (t *Table) idleness(c *Conn, p *packet.Packet, from Direction, at Moment, a Analysis, rested bool) {
-	if !c.Last.Seen() {
+	if !c.Last.Seen() || c.OneWay() {
 		return
 	}
 	gap := at.Since(c.Last)
-	if gap < silent && c.decline == nil || c.OneWay() {
-		return
-	}
 	d := t.declining(c)
 	if gap > max(d.to.Since(d.from), silent) {
 		d.from, d.to = c.Last, at

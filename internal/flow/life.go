@@ -155,13 +155,16 @@ func (t *Table) countStream(c *Conn) {
 	}
 }
 
+// shown are the classes that are worth a line in a ladder.
+const shown = ^(WindowUpdate | KeepAliveAck | ReusedPorts | Duplicated)
+
 // show notes the packets that a ladder shows.
 func (t *Table) show(c *Conn, p *packet.Packet, from Direction, at Moment, a Analysis) {
 	s := &c.Sides[from]
 	switch {
 	case p.Flags&packet.RST != 0 && at != c.RST().Moment:
 		t.event(c, EventRST, from, at)
-	case a&^(WindowUpdate|KeepAliveAck|ReusedPorts|Duplicated) == 0:
+	case a&shown == 0:
 	case a.Has(Retransmissions | Resent):
 		t.event(c, EventRetransmission, from, at)
 	case a.Has(Late | OutOfOrder):

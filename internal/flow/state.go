@@ -14,6 +14,17 @@ type history struct {
 	seqs    [2][2]uint32 // of the last FIN and RST
 }
 
+// Letters that a direction shows once; FIN and RST again for another number.
+const (
+	letterMulti uint8 = 1 << iota
+	letterInconsistent
+	letterData
+	letterACK
+	letterSYN
+	letterFIN
+	letterRST
+)
+
 // record appends the letters that p adds. Upper case is the client. Letters
 // beyond the room for 20 are left out.
 func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
@@ -21,6 +32,16 @@ func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
 	d := from & 1
 	if h.n >= uint8(len(h.letters)) {
 		return
+	}
+	// Most packets bring payload or an acknowledgement, as the one before did.
+	if plain := packet.SYN | packet.FIN | packet.RST; p.Flags&plain == 0 && a&(LostSegment|Resent|ZeroWindow) == 0 {
+		bit := letterACK
+		if p.SegmentLength > 0 {
+			bit = letterData
+		}
+		if h.once[d]&bit != 0 {
+			return
+		}
 	}
 	add := func(letter byte) {
 		if h.n < uint8(len(h.letters)) {
@@ -48,18 +69,18 @@ func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
 	syn, fin, rst := flags&packet.SYN != 0, flags&packet.FIN != 0, flags&packet.RST != 0
 	switch {
 	case syn && (fin || rst):
-		once('q', 1)
+		once('q', letterMulti)
 	case fin && rst:
-		once('i', 2)
+		once('i', letterInconsistent)
 	}
 	if syn {
 		if flags&packet.ACK != 0 {
 			if a.Has(ReusedPorts) {
-				h.once[d] &^= 16
+				h.once[d] &^= letterSYN
 			}
-			once('h', 16)
+			once('h', letterSYN)
 		} else {
-			once('s', 16)
+			once('s', letterSYN)
 		}
 	}
 	s := &c.Sides[from]
@@ -74,15 +95,15 @@ func (c *Conn) record(p *packet.Packet, from Direction, a Analysis) {
 	}
 	switch {
 	case p.SegmentLength > 0 && !rst:
-		once('d', 4)
+		once('d', letterData)
 	case flags&(packet.SYN|packet.FIN|packet.RST|packet.ACK) == packet.ACK:
-		once('a', 8)
+		once('a', letterACK)
 	}
 	if fin {
-		again('f', 32, &h.seqs[d][0])
+		again('f', letterFIN, &h.seqs[d][0])
 	}
 	if rst {
-		again('r', 64, &h.seqs[d][1])
+		again('r', letterRST, &h.seqs[d][1])
 	}
 }
 
