@@ -10,6 +10,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
+	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
 // maxTalks bounds the conversations that are summed up; a scan has millions.
@@ -21,13 +22,19 @@ type talkKey struct {
 	server   netip.AddrPort
 }
 
+// A sum is a Conversation that is still growing.
+type sum struct {
+	Conversation
+	first, last pcap.Timestamp
+}
+
 // talks sums up connections by client and service.
 type talks struct {
-	byKey map[talkKey]*Conversation
+	byKey map[talkKey]*sum
 	left  int64 // connections that found no place
 }
 
-func (t *talks) at(k talkKey) *Conversation {
+func (t *talks) at(k talkKey) *sum {
 	c := t.byKey[k]
 	if c == nil {
 		if len(t.byKey) >= maxTalks {
@@ -35,9 +42,9 @@ func (t *talks) at(k talkKey) *Conversation {
 			return nil
 		}
 		if t.byKey == nil {
-			t.byKey = map[talkKey]*Conversation{}
+			t.byKey = map[talkKey]*sum{}
 		}
-		c = &Conversation{Server: finding.Endpoint{AddrPort: k.server}}
+		c = &sum{Conversation: Conversation{Server: finding.Endpoint{AddrPort: k.server}}}
 		t.byKey[k] = c
 	}
 	return c
@@ -49,7 +56,7 @@ func (t *talks) connection(conn *detect.Connection) {
 		return
 	}
 	c.Protocol = "tcp"
-	c.join(conn.ClientAddr(), conn.First, conn.Last)
+	c.join(conn.ClientAddr(), conn.First.Time, conn.Last.Time)
 	for i, s := range []*flow.Side{conn.Client(), conn.Server()} {
 		c.Packets[i] += int64(s.Packets)
 		c.Bytes[i] += int64(s.Bytes)
@@ -81,7 +88,7 @@ func (t *talks) datagrams(conv *flow.Conversation) {
 			c.Service = "dns"
 		}
 	}
-	c.join(client, conv.First, conv.Last)
+	c.join(client, conv.First.Time, conv.Last.Time)
 	for i, d := range []flow.Direction{from, from.Other()} {
 		c.Packets[i] += int64(conv.Packets[d])
 		c.Bytes[i] += int64(conv.Bytes[d])
@@ -90,32 +97,29 @@ func (t *talks) datagrams(conv *flow.Conversation) {
 }
 
 // join counts one more connection. Two ports of the client make it none.
-func (c *Conversation) join(client netip.AddrPort, first, last flow.Moment) {
+func (c *sum) join(client netip.AddrPort, first, last pcap.Timestamp) {
 	if c.Connections++; c.Connections == 1 {
 		c.Client = finding.Endpoint{AddrPort: client}
+		c.first = first
 	} else if c.Client.Port() != client.Port() {
 		c.Client = finding.Endpoint{AddrPort: netip.AddrPortFrom(client.Addr(), 0)}
 	}
-	if at := first.Time.Time(); c.First.IsZero() || at.Before(c.First) {
-		c.First = at
-	}
-	if at := last.Time.Time(); at.After(c.Last) {
-		c.Last = at
-	}
+	c.first, c.last = min(c.first, first), max(c.last, last)
 }
 
 // busiest returns the conversations with the most packets.
 func (t *talks) busiest() []Conversation {
 	all := slices.Collect(maps.Values(t.byKey))
-	slices.SortFunc(all, func(a, b *Conversation) int {
+	slices.SortFunc(all, func(a, b *sum) int {
 		if busier := cmp.Compare(b.Packets[0]+b.Packets[1], a.Packets[0]+a.Packets[1]); busier != 0 {
 			return busier
 		}
-		return cmp.Or(a.First.Compare(b.First), a.Client.AddrPort.Compare(b.Client.AddrPort), a.Server.AddrPort.Compare(b.Server.AddrPort))
+		return cmp.Or(cmp.Compare(a.first, b.first), a.Client.AddrPort.Compare(b.Client.AddrPort), a.Server.AddrPort.Compare(b.Server.AddrPort))
 	})
 	list := make([]Conversation, 0, min(len(all), MaxConversations))
 	for _, c := range all[:cap(list)] {
-		list = append(list, *c)
+		c.First, c.Last = c.first.Time(), c.last.Time()
+		list = append(list, c.Conversation)
 	}
 	return list
 }

@@ -64,6 +64,7 @@ type Connection struct {
 	TLS     *tls.Session // nil: no TLS was seen
 	Service string       // what was spoken, as seen: "tls", "http", "dns", ...; "" if nobody could tell
 	Events  []flow.Event // key packets of the first few connections of two endpoints that something is wrong with
+	Number  int          // of its pair, from 0, as pairs appear; -1: there are too many
 }
 
 // Flow names the connection in a finding.
@@ -166,15 +167,18 @@ type Run struct {
 	Findings []finding.Finding
 	Dropped  int64 // findings beyond the cap
 
+	Crowded int64 // connections of pairs that got no number
+
 	hooks   []Hooks
-	traffic map[Pair]Traffic
+	numbers map[Pair]int32
+	traffic []Traffic // by number
 	// Wants says which protocols anybody asks about.
 	Wants Hooks
 }
 
 // Start begins a run. The detectors are valid: see [Validate].
 func Start(c Context, detectors []*Detector) *Run {
-	r := &Run{Findings: []finding.Finding{}, traffic: map[Pair]Traffic{}}
+	r := &Run{Findings: []finding.Finding{}, numbers: map[Pair]int32{}}
 	for _, d := range detectors {
 		r.hooks = append(r.hooks, d.Start(&Pass{Context: c, detector: d, run: r}))
 	}

@@ -43,6 +43,7 @@ type key struct {
 type Collector struct {
 	services map[key]*entry
 	names    map[netip.AddrPort]int
+	asked    *entry // the resolver that was asked last
 	seed     uint64
 	Left     int64 // connections and questions to services that found no place
 }
@@ -54,7 +55,8 @@ func NewCollector() *Collector {
 
 type entry struct {
 	Service
-	clients map[netip.Addr]struct{}
+	clients     map[netip.Addr]struct{}
+	first, last pcap.Timestamp
 	handshake, rtt, serverThink, clientThink,
 	throughput, latency, wait sample
 }
@@ -178,7 +180,11 @@ func (c *Collector) Conversation(conv *flow.Conversation) {
 
 func (c *Collector) resolver(server netip.AddrPort) *entry {
 	server = netip.AddrPortFrom(server.Addr(), 53)
+	if c.asked != nil && c.asked.Server.AddrPort == server {
+		return c.asked
+	}
 	e := c.at(key{server: server})
+	c.asked = e
 	if e != nil && e.Resolver == nil {
 		e.Protocol, e.Spoken, e.Resolver = DNS, DNS, &Resolver{}
 	}
@@ -237,19 +243,16 @@ func (c *Collector) Lookup(l *dns.Lookup) {
 
 func (e *entry) seen(client netip.Addr, first, last pcap.Timestamp) {
 	e.Connections++
-	if _, known := e.clients[client]; !known && len(e.clients) < MaxClients {
+	if len(e.clients) < MaxClients {
 		if e.clients == nil {
 			e.clients = map[netip.Addr]struct{}{}
 		}
 		e.clients[client] = struct{}{}
-		e.Clients = len(e.clients)
 	}
-	if at := first.Time(); e.First.IsZero() || at.Before(e.First) {
-		e.First = at
+	if e.Connections == 1 || first < e.first {
+		e.first = first
 	}
-	if at := last.Time(); at.After(e.Last) {
-		e.Last = at
-	}
+	e.last = max(e.last, last)
 }
 
 // List returns at most n services, the most used first. role says what the
@@ -261,13 +264,14 @@ func (c *Collector) List(n int, machine []netip.Addr) []Service {
 	}
 	slices.SortFunc(all, func(a, b *entry) int {
 		return cmp.Or(
-			cmp.Compare(b.Connections, a.Connections), a.First.Compare(b.First),
+			cmp.Compare(b.Connections, a.Connections), cmp.Compare(a.first, b.first),
 			a.Server.AddrPort.Compare(b.Server.AddrPort), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.SNI, b.SNI),
 		)
 	})
 	list := make([]Service, 0, min(n, len(all)))
 	for _, e := range all[:min(n, len(all))] {
 		s := e.Service
+		s.Clients, s.First, s.Last = len(e.clients), e.first.Time(), e.last.Time()
 		s.Handshake, s.RTT = e.handshake.spread(), e.rtt.spread()
 		s.ServerThink, s.ClientThink = e.serverThink.spread(), e.clientThink.spread()
 		s.Throughput = e.throughput.spread()

@@ -118,7 +118,7 @@ func (s *state) connection(c *detect.Connection) {
 		s.pending[at] = c.Last.Time
 	}
 	failed := !c.Established() && !c.Unseen(c.ClientSide.Other())
-	if t := s.pass.Traffic(k); t.Connections >= watched {
+	if t := s.pass.TrafficOf(c.Number); t.Connections >= watched {
 		if u := s.pairs.At(k); u != nil {
 			u.add(c, t, failed)
 		}

@@ -111,7 +111,11 @@ type version struct {
 // (RFC 8305) and reached the service over the other one.
 func (s *state) fallbacks() {
 	reached := map[version]success{}
-	for k, w := range s.worked {
+	for k, n := range s.pass.Pairs {
+		w := s.worked.At(n)
+		if w.count == 0 {
+			continue
+		}
 		v := version{k.Server.Port(), k.Server.Addr().Unmap().Is4()}
 		all := reached[v]
 		if all.count == 0 || w.first < all.first {

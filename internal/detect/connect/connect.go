@@ -95,8 +95,8 @@ type state struct {
 	targets  detect.Groups[netip.Addr, target]
 	nowhere  target // attempts against targets beyond the bound
 
-	worked   map[detect.Pair]success
-	hosts    map[netip.Addr]host
+	worked   detect.PerPair[success]
+	hosts    map[netip.Addr]*host
 	rejected map[detect.Pair]bool        // an ICMP error answered
 	waiting  []attempt                   // to be judged when the end of the capture is known
 	refusing map[netip.AddrPort]struct{} // services that refused
@@ -107,7 +107,7 @@ type state struct {
 }
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, worked: map[detect.Pair]success{}, hosts: map[netip.Addr]host{}, rejected: map[detect.Pair]bool{}, refusing: map[netip.AddrPort]struct{}{}}
+	s := &state{pass: p, hosts: map[netip.Addr]*host{}, rejected: map[detect.Pair]bool{}, refusing: map[netip.AddrPort]struct{}{}}
 	return detect.Hooks{Connection: s.connection, ICMP: s.icmp, End: s.end}
 }
 
@@ -159,9 +159,17 @@ func (s *state) connection(c *detect.Connection) {
 // learn keeps how far away the hosts are that answer.
 func (s *state) learn(c *detect.Connection) {
 	server := c.Server()
-	h, known := s.hosts[c.ServerAddr().Addr()]
-	if server.Packets == 0 || !known && len(s.hosts) >= maxKept {
+	if server.Packets == 0 {
 		return
+	}
+	a := c.ServerAddr().Addr()
+	h := s.hosts[a]
+	if h == nil {
+		if len(s.hosts) >= maxKept {
+			return
+		}
+		h = new(host)
+		s.hosts[a] = h
 	}
 	if server.Packets > server.RSTs {
 		h.ttl = server.TTL
@@ -169,7 +177,6 @@ func (s *state) learn(c *detect.Connection) {
 	if d := c.Latency().ServerPart; d > 0 && (h.answer == 0 || d < h.answer) {
 		h.answer = d
 	}
-	s.hosts[c.ServerAddr().Addr()] = h
 }
 
 func (s *state) success(c *detect.Connection) {
@@ -178,9 +185,8 @@ func (s *state) success(c *detect.Connection) {
 	} else {
 		s.oneSided++
 	}
-	k := c.Pair()
-	w, known := s.worked[k]
-	if !known && len(s.worked) >= maxKept {
+	w := s.worked.At(c.Number)
+	if w == nil {
 		return
 	}
 	if w.count == 0 || c.FirstSYN.Time < w.first {
@@ -188,7 +194,14 @@ func (s *state) success(c *detect.Connection) {
 	}
 	w.last = max(w.last, c.FirstSYN.Time)
 	w.count++
-	s.worked[k] = w
+}
+
+// successes are the connections of k that came about.
+func (s *state) successes(k detect.Pair) success {
+	if w := s.worked.At(s.pass.Number(k)); w != nil {
+		return *w
+	}
+	return success{}
 }
 
 func (s *state) refuse(c *detect.Connection, a *attempt) {
@@ -247,7 +260,7 @@ func (s *state) end(sum *detect.Summary) {
 	flooded := s.reportFloods(scanners)
 	for _, g := range []*detect.Groups[detect.Pair, attempts]{&s.refused, &s.silent, &s.halfOpen} {
 		g.Keep(func(k detect.Pair, a *attempts) bool {
-			a.success = s.worked[k]
+			a.success = s.successes(k)
 			return !scanners[k.Client] && (!flooded[k.Server.Addr()] || g == &s.refused)
 		})
 	}

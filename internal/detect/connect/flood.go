@@ -56,8 +56,10 @@ func (s *state) floods(a *attempt) bool {
 // reportFloods reports the hosts that are flooded, and returns them.
 func (s *state) reportFloods(scanners map[netip.Addr]bool) map[netip.Addr]bool {
 	came := map[netip.Addr]int{}
-	for k, w := range s.worked {
-		came[k.Server.Addr()] += w.count
+	for k, n := range s.pass.Pairs {
+		if w := s.worked.At(n); w.count > 0 {
+			came[k.Server.Addr()] += w.count
+		}
 	}
 	flooded := map[netip.Addr]bool{}
 	for addr, t := range s.targets.All {

@@ -53,8 +53,8 @@ func (s *state) elsewhere(a *attempts) string {
 	if 2*a.foreign > a.Count {
 		return "its RSTs travelled another number of hops than the server's packets"
 	}
-	h, known := s.hosts[a.Flow().Server.Addr()]
-	if !known || len(a.resets) == 0 {
+	h := s.hosts[a.Flow().Server.Addr()]
+	if h == nil || len(a.resets) == 0 {
 		return ""
 	}
 	hops, hasty := 0, 0

@@ -105,7 +105,7 @@ func (s *state) reportScans() map[netip.Addr]bool {
 		src.judge()
 		w := src.best
 		// Passive FTP through a firewall fails on another port each time.
-		ftp := s.worked[detect.Pair{Client: client, Server: netip.AddrPortFrom(w.host, 21)}].count > 0
+		ftp := s.successes(detect.Pair{Client: client, Server: netip.AddrPortFrom(w.host, 21)}).count > 0
 		vertical := w.vertical() && !ftp
 		if !w.horizontal() && !vertical {
 			continue

@@ -78,7 +78,7 @@ type state struct {
 	responses  detect.Groups[detect.Pair, responses]
 	clients    detect.Groups[detect.Pair, clients]
 	waiting    []question
-	pairs      map[detect.Pair]pace
+	pairs      detect.PerPair[pace]
 }
 
 // pace is what is known of all connections of a pair, slow or not.
@@ -89,9 +89,6 @@ type pace struct {
 	answers    uint32    // on these
 	sample     [8]uint32 // of the handshakes, in microseconds
 }
-
-// maxPairs bounds the pairs that are timed, to about 8 MB.
-const maxPairs = 1 << 16
 
 // typical is the median of the first handshakes.
 func (p *pace) typical() time.Duration {
@@ -114,7 +111,7 @@ type question struct {
 const maxWaiting = 16384
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, pairs: map[detect.Pair]pace{}}
+	s := &state{pass: p}
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 
@@ -123,7 +120,7 @@ func (s *state) connection(c *detect.Connection) {
 	if k.Platform() || c.OneWay() {
 		return
 	}
-	s.pace(k, c)
+	s.pace(c)
 	far := false
 	if c.Established() {
 		far = s.handshake(k, c)
@@ -134,9 +131,9 @@ func (s *state) connection(c *detect.Connection) {
 	}
 }
 
-func (s *state) pace(k detect.Pair, c *detect.Connection) {
-	p, known := s.pairs[k]
-	if !known && len(s.pairs) >= maxPairs {
+func (s *state) pace(c *detect.Connection) {
+	p := s.pairs.At(c.Number)
+	if p == nil {
 		return
 	}
 	if c.Established() {
@@ -152,7 +149,14 @@ func (s *state) pace(k detect.Pair, c *detect.Connection) {
 		p.answering++
 		p.answers += n
 	}
-	s.pairs[k] = p
+}
+
+// paceOf returns what is known of a pair.
+func (s *state) paceOf(k detect.Pair) pace {
+	if p := s.pairs.At(s.pass.Number(k)); p != nil {
+		return *p
+	}
+	return pace{}
 }
 
 // handshaking reports whether TLS has not got to requests.
@@ -171,15 +175,16 @@ func (s *state) end(sum *detect.Summary) {
 		}
 	}
 	s.handshakes.Keep(func(k detect.Pair, h *handshakes) bool {
-		p := s.pairs[k]
+		p := s.paceOf(k)
 		return h.judge(&p)
 	})
 	for k, r := range s.responses.All {
-		r.of = max(r.Count, int(s.pairs[k].answering))
-		r.answers = max(r.slow, r.silent+int(s.pairs[k].answers))
+		p := s.paceOf(k)
+		r.of = max(r.Count, int(p.answering))
+		r.answers = max(r.slow, r.silent+int(p.answers))
 	}
 	for k, g := range s.clients.All {
-		g.of = max(g.Count, int(s.pairs[k].spoke))
+		g.of = max(g.Count, int(s.paceOf(k).spoke))
 	}
 	for _, h := range detect.Gather(&s.handshakes) {
 		s.pass.Report(h.Into(s.slowHandshake(h)))

@@ -58,7 +58,9 @@ type absence struct {
 // answers takes what the answers to a lookup say.
 func (s *state) answers(l *dns.Lookup, good *dns.Try) {
 	if good != nil && good.RCode == dns.NoError && len(s.exists) < maxExists {
-		s.exists[l.Name] = good.Server.Addr()
+		if server := good.Server.Addr(); s.exists[l.Name] != server {
+			s.exists[l.Name] = server
+		}
 	}
 	m := s.missing.At(l.Client)
 	if m != nil && !reverse(l.Name) && !probing(l.Name) {

@@ -42,7 +42,7 @@ func (s *state) report(k key, f *failures) {
 	}
 	worked, same := s.worked[k.server], 0
 	for _, c := range f.clients {
-		same += s.pairs[detect.Pair{Client: c, Server: k.server}]
+		same += s.workedFor(detect.Pair{Client: c, Server: k.server})
 	}
 	f.detail["worked"], f.detail["workedForClient"], f.detail["clients"] = worked, same, len(f.clients)
 	out := finding.Finding{
@@ -173,11 +173,11 @@ func (s *state) reportQUIC(k detect.Pair, u *unanswered, sum *detect.Summary) {
 		Summary: fmt.Sprintf("%s gets no answer to QUIC from %s (%d Initial packets): UDP port %d is blocked on the way, or nobody speaks QUIC there.",
 			k.Client, k.Server, u.initials, k.Server.Port()),
 		Detail: map[string]any{
-			"stage": tls.StageClientHello.String(), "by": stream.Server.String(), "quic": true, "worked": s.worked[k.Server], "workedForClient": s.pairs[k],
+			"stage": tls.StageClientHello.String(), "by": stream.Server.String(), "quic": true, "worked": s.worked[k.Server], "workedForClient": s.workedFor(k),
 		},
 		NextStep: "Check whether UDP 443 is meant to be open; where it is not, an ICMP rejection instead of silence spares clients the wait.",
 	}
-	if n := s.pairs[k]; n > 0 {
+	if n := s.workedFor(k); n > 0 {
 		f.Severity = finding.Low
 		f.Summary += fmt.Sprintf(" TCP to the same port works (%d handshakes).", n)
 	}

@@ -71,7 +71,6 @@ const patience = 5 * time.Second
 
 const (
 	maxServers = 4096
-	maxPairs   = 1 << 16
 	maxClients = 64 // of one sort of failure
 )
 
@@ -102,7 +101,7 @@ type state struct {
 	pass   *detect.Pass
 	failed detect.Groups[key, failures]
 	worked map[netip.AddrPort]int // handshakes that came to their end, by server
-	pairs  map[detect.Pair]int    // the same, by client and server
+	pairs  detect.PerPair[int]    // the same, by client and server
 	open   []unfinished
 	quic   detect.Groups[detect.Pair, unanswered]
 }
@@ -120,7 +119,7 @@ type unfinished struct {
 const maxOpen = 1024
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, worked: map[netip.AddrPort]int{}, pairs: map[detect.Pair]int{}}
+	s := &state{pass: p, worked: map[netip.AddrPort]int{}}
 	return detect.Hooks{Connection: s.connection, QUIC: s.datagrams, End: s.end}
 }
 
@@ -143,8 +142,8 @@ func (s *state) connection(c *detect.Connection) {
 	case k.stage == tls.StageEstablished && !h.droppedByServer(over, by):
 		if _, known := s.worked[k.server]; known || len(s.worked) < maxServers {
 			s.worked[k.server]++
-			if len(s.pairs) < maxPairs {
-				s.pairs[c.Pair()]++
+			if n := s.pairs.At(c.Number); n != nil {
+				*n++
 			}
 		}
 	case c.OneWay() || t.Incomplete && !h.notTLS() || len(t.Messages) == 0:
@@ -164,6 +163,14 @@ func (s *state) connection(c *detect.Connection) {
 		k.reason = reason.class
 		s.open = append(s.open, unfinished{k, h.describe(k, reason), c.ClientAddr().Addr(), h.lastAt(), []int64{h.lastMessage(), c.Last.Frame}})
 	}
+}
+
+// workedFor is how many handshakes of a pair came to their end.
+func (s *state) workedFor(k detect.Pair) int {
+	if n := s.pairs.At(s.pass.Number(k)); n != nil {
+		return *n
+	}
+	return 0
 }
 
 // add counts a failure.

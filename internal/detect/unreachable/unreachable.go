@@ -119,16 +119,13 @@ type state struct {
 	pass  *detect.Pass
 	told  detect.Groups[sort, detect.Groups[detect.Pair, messages]]
 	quote map[detect.Pair][]*messages // by the pair that sends, to be told of its connections
-	udp   map[detect.Pair]datagrams
+	udp   map[detect.Pair]int         // UDP conversations that were answered
 }
-
-// datagrams are the UDP conversations of a pair.
-type datagrams struct{ asked, answered int }
 
 const maxPairs = 16384
 
 func start(p *detect.Pass) detect.Hooks {
-	s := &state{pass: p, quote: map[detect.Pair][]*messages{}, udp: map[detect.Pair]datagrams{}}
+	s := &state{pass: p, quote: map[detect.Pair][]*messages{}, udp: map[detect.Pair]int{}}
 	return detect.Hooks{ICMP: s.icmp, Connection: s.connection, Conversation: s.conversation, End: s.end}
 }
 
@@ -181,26 +178,20 @@ func (s *state) connection(c *detect.Connection) {
 }
 
 func (s *state) conversation(c *flow.Conversation) {
-	if c.Protocol != packet.ProtocolUDP {
+	if c.Protocol != packet.ProtocolUDP || c.Packets[c.Initiator.Other()] == 0 {
 		return
 	}
 	k := detect.Pair{Client: c.Endpoint(c.Initiator).Addr(), Server: c.Endpoint(c.Initiator.Other())}
-	d, known := s.udp[k]
-	if !known && len(s.udp) >= maxPairs {
-		return
+	if _, known := s.udp[k]; known || len(s.udp) < maxPairs {
+		s.udp[k]++
 	}
-	d.asked++
-	if c.Packets[c.Initiator.Other()] > 0 {
-		d.answered++
-	}
-	s.udp[k] = d
 }
 
 func (s *state) end(*detect.Summary) {
 	for what, pairs := range s.told.All {
 		for k, g := range pairs.All {
 			if what.protocol == packet.ProtocolUDP {
-				g.worked = s.udp[k].answered
+				g.worked = s.udp[k]
 			}
 		}
 		for _, g := range detect.Gather(pairs) {

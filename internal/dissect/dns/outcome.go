@@ -10,7 +10,8 @@ import (
 // asked takes up a new transaction.
 func (t *Table) asked(e *entry, frame int64, m *message) {
 	client, server := e.key.endpoints()
-	if r := t.resolverOf(server.Addr()); r != nil {
+	e.server = t.resolverOf(server.Addr())
+	if r := e.server; r != nil {
 		r.Asked++
 		r.Queries++
 		r.client(client.Addr())
@@ -32,7 +33,7 @@ func (t *Table) asked(e *entry, frame int64, m *message) {
 
 // retried takes up another query of a transaction.
 func (t *Table) retried(e *entry, at pcap.Timestamp) {
-	if r := t.resolver[netip.AddrFrom16(e.key.server).Unmap()]; r != nil {
+	if r := e.server; r != nil {
 		r.Queries++
 	}
 	if try := e.tryOf(); try != nil {
@@ -45,7 +46,7 @@ func (t *Table) retried(e *entry, at pcap.Timestamp) {
 
 // answered takes up the first response of a transaction.
 func (t *Table) answered(e *entry, at pcap.Timestamp, frame int64, m *message) {
-	if r := t.resolver[netip.AddrFrom16(e.key.server).Unmap()]; r != nil {
+	if r := e.server; r != nil {
 		r.Answered++
 		r.RCodes[m.rcode]++
 		r.latency(at.Sub(e.first))
@@ -62,7 +63,7 @@ func (t *Table) answered(e *entry, at pcap.Timestamp, frame int64, m *message) {
 
 // unanswered takes up that a transaction has no response.
 func (t *Table) unanswered(e *entry, undecided bool) {
-	if r := t.resolver[netip.AddrFrom16(e.key.server).Unmap()]; r != nil {
+	if r := e.server; r != nil {
 		if undecided {
 			r.Undecided++
 		} else {

@@ -101,6 +101,7 @@ type entry struct {
 	answered    bool
 	first       pcap.Timestamp
 	unreachable int64
+	server      *resolver // nil: beyond the bound
 	lookup      *lookup
 	generation  uint32 // of lookup, which is reused
 	try         int32
