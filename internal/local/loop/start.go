@@ -163,11 +163,15 @@ func world(s scenario.Scenario) arm.World {
 			Region: s.Region,
 		}},
 		Storage: []arm.StorageAccount{{ID: s.Landing.ID, Region: s.Landing.Region}},
+		Network: s.Network,
 	}
 	for _, m := range s.Machines {
 		w.VMs = append(w.VMs, arm.VM{
-			ID: m.ID, Region: m.Region, VMID: m.VMID, Tags: m.Tags, AgentType: "NetworkWatcherAgentLinux", Addresses: texts(m.Addresses),
+			ID: m.ID, Region: m.Region, VMID: m.VMID, Tags: m.Tags, AgentType: arm.AgentLinux, Addresses: texts(m.Addresses), Subnet: m.Subnet,
 		})
+	}
+	for _, m := range s.Neighbours {
+		w.VMs = append(w.VMs, arm.VM{ID: m.ID, Region: m.Region, VMID: m.VMID, Addresses: texts(m.Addresses), Subnet: m.Subnet})
 	}
 	return w
 }

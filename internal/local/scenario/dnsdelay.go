@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/local/arm"
 )
 
 // dnsDelay: jobs start slowly on one node of a cluster and at once on
@@ -34,7 +35,16 @@ func dnsDelay() Scenario {
 		ResourceGroup: at.group,
 		Region:        at.region,
 		Landing:       at.landing("genomicslanding"),
-		Machines:      []Machine{slowNode, healthyNode},
+		Machines:      in(at.subnet("compute"), slowNode, healthyNode),
+		Neighbours: append(in(at.subnet("services"), at.machine("resolver-01", "5c1d7e90-3b42-4a86-9f0d-71e8b2a4c653", "resolver", resolver.Addr())),
+			in(at.subnet("licenses"), at.machine("licenses-01", "a90e4f27-6d18-4c3b-8e75-0b92d6c1f834", "license server", licenses.Addr()))...),
+		// Nothing is in the way: the address of the first resolver is nobody's.
+		Network: arm.Network{
+			Subnets: []arm.Subnet{{
+				ID: at.subnet("compute"), Space: []netip.Prefix{netip.MustParsePrefix("10.60.0.0/16")},
+				Group: &arm.SecurityGroup{ID: at.id("Microsoft.Network/networkSecurityGroups/nsg-compute")},
+			}},
+		},
 		Expect: []Expectation{
 			{
 				Machine: slowNode.ID, Cause: "dns-unreachable", Culprit: finding.Resolver,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/local/arm"
 )
 
 // partnerTLS: uploads of a ground-station partner fail at night, and
@@ -32,8 +33,18 @@ func partnerTLS() Scenario {
 		ResourceGroup: at.group,
 		Region:        at.region,
 		Landing:       at.landing("orbitallanding"),
-		Machines:      []Machine{uplink},
-		ResolveAfter:  2 * time.Second,
+		Machines:      in(at.subnet("uplink"), uplink),
+		// What everybody's firewall says is true: the NSG lets the partner in.
+		Network: arm.Network{
+			Subnets: []arm.Subnet{{
+				ID: at.subnet("uplink"), Space: []netip.Prefix{netip.MustParsePrefix("10.40.0.0/16")},
+				Group: &arm.SecurityGroup{ID: at.id("Microsoft.Network/networkSecurityGroups/nsg-uplink"), Rules: []arm.SecurityRule{
+					{Name: "AllowPartnersTLS", Priority: 200, Inbound: true, Protocol: "Tcp", Source: "Internet", Destination: "10.40.1.0/24", Ports: "443"},
+				}},
+			}},
+			PublicIPs: []arm.PublicIP{{ID: at.id("Microsoft.Network/publicIPAddresses/uplink-ip"), Address: "20.50.2.30", Of: at.id("Microsoft.Network/networkInterfaces/uplink-01-nic/ipConfigurations/ipconfig1")}},
+		},
+		ResolveAfter: 2 * time.Second,
 		Expect: []Expectation{{
 			Machine: uplink.ID, Cause: "tls-rejected", Culprit: finding.Client,
 			Findings: []finding.Kind{"tls.handshake-reset"},

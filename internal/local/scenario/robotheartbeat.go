@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/local/arm"
 )
 
 // robotHeartbeat: a VM on the factory floor sends more than it should, and
@@ -36,7 +37,17 @@ func robotHeartbeat() Scenario {
 		ResourceGroup: at.group,
 		Region:        at.region,
 		Landing:       at.landing("apexlanding"),
-		Machines:      []Machine{inspect},
+		Machines:      in(at.subnet("inspection"), inspect),
+		// The factory floor is behind a gateway, and may talk to the VMs.
+		Network: arm.Network{
+			Subnets: []arm.Subnet{{
+				ID: at.subnet("inspection"), Space: []netip.Prefix{netip.MustParsePrefix("10.4.1.0/24"), netip.MustParsePrefix("10.4.255.0/27")},
+				Learned: []netip.Prefix{netip.MustParsePrefix("10.4.0.0/24")}, Gateway: netip.MustParseAddr("10.4.255.4"),
+				Group: &arm.SecurityGroup{ID: at.id("Microsoft.Network/networkSecurityGroups/nsg-inspection"), Rules: []arm.SecurityRule{
+					{Name: "AllowControllers", Priority: 110, Inbound: true, Protocol: "Tcp", Source: "10.4.0.0/24", Destination: "10.4.1.0/24", Ports: "8443-8883"},
+				}},
+			}},
+		},
 		Expect: []Expectation{{
 			Machine: inspect.ID, Cause: "connect-refused", Culprit: finding.Server,
 			Findings: []finding.Kind{"tcp.connect-refused", "traffic.beacon"},

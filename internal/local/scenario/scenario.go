@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/local/arm"
 )
 
 // A Scenario is one story. Everything in it is made up.
@@ -22,6 +23,8 @@ type Scenario struct {
 	Region        string
 	Landing       Account
 	Machines      []Machine // the alert is about the first one
+	Neighbours    []Machine // others that the story names
+	Network       arm.Network
 
 	// ResolveAfter is how long after the traffic ended the alert resolves,
 	// which ends the capture early. Zero: the capture ends by its time limit.
@@ -51,6 +54,7 @@ type Machine struct {
 	VMID      string // GUID
 	Region    string
 	Addresses []netip.Addr
+	Subnet    string // ARM ID
 	Tags      map[string]string
 	Role      string // what it is in the story
 }
@@ -91,9 +95,27 @@ func Find(name string) (Scenario, bool) {
 // place is where a story's resources are.
 type place struct{ subscription, group, region string }
 
+// id names a resource of the story, such as "Microsoft.Network/routeTables/x".
+func (p place) id(resource string) string {
+	return "/subscriptions/" + p.subscription + "/resourceGroups/" + p.group + "/providers/" + resource
+}
+
+// subnet names a subnet of the story's virtual network.
+func (p place) subnet(name string) string {
+	return p.id("Microsoft.Network/virtualNetworks/" + p.group + "-net/subnets/" + name)
+}
+
+// in puts machines into a subnet.
+func in(subnet string, machines ...Machine) []Machine {
+	for i := range machines {
+		machines[i].Subnet = subnet
+	}
+	return machines
+}
+
 func (p place) machine(name, vmID, role string, addr netip.Addr) Machine {
 	return Machine{
-		ID:        "/subscriptions/" + p.subscription + "/resourceGroups/" + p.group + "/providers/Microsoft.Compute/virtualMachines/" + name,
+		ID:        p.id("Microsoft.Compute/virtualMachines/" + name),
 		Name:      name,
 		VMID:      vmID,
 		Region:    p.region,
