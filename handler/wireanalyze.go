@@ -17,10 +17,14 @@ import (
 // sweep mends, or a file that is not ours.
 const unclaimed = 10 * time.Second
 
-// analyze is the part that reads packets. It has no way to Azure Resource
-// Manager, which a test holds: what hostile bytes take over here can start no
-// capture.
+// analyze is the part that reads packets. It has no way to start a capture,
+// which a test holds, whatever hostile bytes take over here: all that it can
+// be given of Azure Resource Manager is a source that answers questions.
 func (s *services) analyze() ([]customhandler.Function, error) {
+	rules, err := s.rules()
+	if err != nil {
+		return nil, err
+	}
 	vault, wrongVault := openFiles(s.cfg.Vault, s.cred)
 	reports, wrongReports := openFiles(s.cfg.Reports, s.cred)
 	if err := errors.Join(named("PCAPWARDEN_VAULT", wrongVault), named("PCAPWARDEN_REPORTS", wrongReports)); err != nil {
@@ -30,6 +34,6 @@ func (s *services) analyze() ([]customhandler.Function, error) {
 	return []customhandler.Function{analyzecapture.New(&analyzecapture.Analyzer{
 		Ledger: capture.NewLedger(s.records), Tries: ledger.In[analyzecapture.Tries](s.records, "tries/"),
 		Policy: s.policy, Landing: landing, Vault: vault, Reports: reports,
-		Incidents: s.incidents, Outbox: s.outbox(landing), Audit: audit.New(s.records), Signer: s.signer, Source: s.source, Version: buildVersion(), Now: time.Now, Log: s.log, Unclaimed: unclaimed,
+		Incidents: s.incidents, Outbox: s.outbox(landing), Audit: audit.New(s.records), Signer: s.signer, Rules: rules, Source: s.source, Version: buildVersion(), Now: time.Now, Log: s.log, Unclaimed: unclaimed,
 	})}, nil
 }

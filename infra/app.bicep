@@ -76,6 +76,7 @@ var analyze = {
   PCAPWARDEN_SERVICEBUS__credential: 'managedidentity'
   PCAPWARDEN_SERVICEBUS__clientId: identity.clientId
   PCAPWARDEN_FUNCTION_TIMEOUT: '29m'
+  PCAPWARDEN_CONTEXT: 'off'
   'AzureWebJobs.startcaptures.Disabled': 'true'
   'AzureWebJobs.sweepcaptures.Disabled': 'true'
   'AzureWebJobs.captures.Disabled': 'true'

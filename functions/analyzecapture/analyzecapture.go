@@ -12,6 +12,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/controlplane"
 	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
@@ -41,7 +42,8 @@ type Analyzer struct {
 	Outbox    *outbox.Box
 	Audit     *audit.Log
 	Signer    custody.Signer
-	Source    string // URI of the app, for messages
+	Rules     controlplane.Source // nil: the network's rules are not asked for
+	Source    string              // URI of the app, for messages
 	Version   string
 	Now       func() time.Time
 	Log       *slog.Logger

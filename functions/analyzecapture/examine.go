@@ -59,6 +59,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 		return a.quarantine(ctx, c, l, landing, e, wrong)
 	}
 	failpoint.Here("vault-verified")
+	a.explain(ctx, c, e) // before anything counts findings: it may add one
 	o := origin(c)
 	o.Source, o.Version = a.Source, a.Version
 	if err := a.document(ctx, c, e, stem, &o); err != nil {

@@ -30,6 +30,7 @@ type Config struct {
 	Audience        string
 	Authority       string
 	Starts          bool
+	Context         bool // ask Azure what the network's rules say
 	FunctionTimeout time.Duration
 	LogLevel        slog.Level
 	Failpoint       string
@@ -153,6 +154,10 @@ var Settings = []Setting{
 	{
 		Name: "PCAPWARDEN_STARTS", Default: "on", set: onOff(func(c *Config) *bool { return &c.Starts }),
 		Doc: "the kill switch: `off` starts no capture; what runs is stopped and deleted as ever",
+	},
+	{
+		Name: "PCAPWARDEN_CONTEXT", Default: "off", set: onOff(func(c *Config) *bool { return &c.Context }),
+		Doc: "`on` asks Azure, read-only, whether the rules of the network explain a finding; it takes the role of the context reader, and up to 30 s a capture",
 	},
 	{
 		Name: "PCAPWARDEN_FUNCTION_TIMEOUT", Default: "29m", set: timeout,
