@@ -127,7 +127,8 @@ type store interface {
 	Delete(ctx context.Context, name, etag string) error
 }
 
-// deleteAll deletes the files whose names begin with prefix.
+// deleteAll deletes the files whose names begin with prefix, and what the
+// store keeps of those that were deleted.
 func deleteAll(ctx context.Context, from store, prefix string) error {
 	var errs []error
 	for info, err := range from.List(ctx, prefix) {
@@ -137,6 +138,13 @@ func deleteAll(ctx context.Context, from store, prefix string) error {
 		if err := from.Delete(ctx, info.Name, info.ETag); err != nil && !errors.Is(err, evidence.ErrNotFound) {
 			errs = append(errs, fmt.Errorf("delete %q: %w", info.Name, err))
 		}
+	}
+	// Also where nothing was listed: the last try may have been killed here.
+	if s, ok := from.(interface {
+		Purge(ctx context.Context, prefix string) (int, error)
+	}); ok {
+		_, err := s.Purge(ctx, prefix)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
