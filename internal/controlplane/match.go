@@ -30,7 +30,7 @@ type End struct {
 // and can't be read makes the rule match nothing.
 func NewRule(r Rule, protocol string, source, destination End) Rule {
 	r.Name, r.Group, r.At, r.Protocol = Harmless(r.Name), Harmless(r.Group), Harmless(r.At), Harmless(protocol)
-	r.Source, r.Destination, r.Ports = words(source.Prefixes), words(destination.Prefixes), words(destination.Ports)
+	r.Source, r.Destination, r.Ports = words(source.Prefixes), words(destination.Prefixes), words(spelled(destination.Ports))
 	m := &r.match
 	m.protocol = strings.ToLower(protocol)
 	if m.protocol == "all" || m.protocol == "*" {
@@ -40,6 +40,21 @@ func NewRule(r Rule, protocol string, source, destination End) Rule {
 	m.destination, m.anyDest = prefixes(slices.Concat(destination.Prefixes, destination.Expanded))
 	m.sourcePorts, m.ports = ports(source.Ports), ports(destination.Ports)
 	return r
+}
+
+// spelled writes "443-443", as Azure has it, as people do.
+func spelled(ports []string) []string {
+	var all []string
+	for _, p := range ports {
+		if from, to, ok := strings.Cut(p, "-"); ok && from == to {
+			p = from
+		}
+		if p == "0-65535" || p == "*" {
+			p = "any"
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // maxWords keeps a tag of a thousand prefixes from filling a page.

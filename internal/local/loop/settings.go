@@ -29,6 +29,7 @@ func settings(o Options) map[string]string {
 		"PCAPWARDEN_FUNCTION_TIMEOUT":  "1m",
 		"PCAPWARDEN_CLIENT_ID":         "",
 		"PCAPWARDEN_AUTH":              "none", // nobody but this machine can call
+		"PCAPWARDEN_CONTEXT":           "on",
 	}
 	maps.Copy(all, o.Settings)
 	return all
