@@ -16,8 +16,13 @@ import (
 	services "github.com/pcapwarden/pcapwarden/internal/service"
 )
 
-// twoNodes is a healthy and a slow node.
+// twoNodes compares a healthy and a slow node.
 func twoNodes() *compare.Comparison {
+	c := twoNodesAnalysed()
+	return compare.Captures(&c[0], &c[1])
+}
+
+func twoNodesAnalysed() [2]analysis.Analysis {
 	side := func(name string, dead bool) *analysis.Analysis {
 		a := &analysis.Analysis{
 			Capture: analysis.Capture{File: "/captures/" + name + ".pcap", Readable: true, Packets: 400, FirstPacket: begin, LastPacket: after(60_000 * ms)},
@@ -43,7 +48,7 @@ func twoNodes() *compare.Comparison {
 		}
 		return a
 	}
-	return compare.Captures(side("node-18", false), side("node-17", true))
+	return [2]analysis.Analysis{*side("node-18", false), *side("node-17", true)}
 }
 
 // hostileNodes have names that somebody made up to break what shows them.

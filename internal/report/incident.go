@@ -118,20 +118,20 @@ func (in *incidentOf) compare() {
 	}
 }
 
-// first is the sentence that matters, and what to do next.
-func (in *incidentOf) first() (sentence, next string) {
+// first is the sentence that matters, what the worst capture shows where that
+// is more, and what to do next.
+func (in *incidentOf) first() (sentence, summary, next string) {
 	for _, m := range in.members {
 		if m.Analysis == nil {
 			continue
 		}
-		next = m.Analysis.Verdict.NextStep
-		sentence = m.Analysis.Verdict.Summary
+		v := m.Analysis.Verdict
 		if c := m.compared; c != nil && len(c.Differences) > 0 && c.Differences[0].Worse != "" {
-			sentence = c.Summary + " " + sentence
+			return c.Summary, v.Summary, v.NextStep
 		}
-		return sentence, next
+		return v.Summary, "", v.NextStep
 	}
-	return "No capture of this incident has been analysed.", ""
+	return "No capture of this incident has been analysed.", "", ""
 }
 
 // headline is what is wrong, and with how many.

@@ -56,6 +56,7 @@ type incidentView struct {
 	Kinds    []kindRow
 	Rulings  []string
 	Custody  []custodyRow
+	Kept     bool // the evidence has a manifest or a date
 	Program  string
 }
 
@@ -63,6 +64,7 @@ type incidentView struct {
 type incidentHead struct {
 	Tone                    tone
 	Word, Headline, Service string
+	First                   []piece // the sentence that matters
 	Summary, NextStep       []piece
 }
 
@@ -120,8 +122,11 @@ func newIncidentView(in *incidentOf) *incidentView {
 			r.names, r.kinds = append(r.names, one.names...), append(r.kinds, one.kinds...)
 		}
 	}
-	sentence, next := in.first()
-	v.Head = incidentHead{Tone: in.tone(), Headline: in.headline(), Summary: r.prose(sentence), NextStep: r.prose(next), Service: printable(about.Incident)}
+	first, summary, next := in.first()
+	v.Head = incidentHead{
+		Tone: in.tone(), Headline: in.headline(), Service: printable(about.Incident),
+		First: r.prose(first), Summary: r.prose(summary), NextStep: r.prose(next),
+	}
 	v.Head.Word = toneWords[v.Head.Tone]
 	v.Title = v.Head.Headline
 	if about.Incident != "" {
@@ -142,6 +147,7 @@ func newIncidentView(in *incidentOf) *incidentView {
 		}
 		if row := newCustodyRow(m); row != nil {
 			v.Custody = append(v.Custody, *row)
+			v.Kept = v.Kept || row.Verified != "" || row.DeleteAfter != ""
 		}
 	}
 	v.Timeline = newIncidentTime(in)
@@ -172,10 +178,10 @@ func incidentFacts(in *incidentOf) []fact {
 }
 
 func newMemberView(number int, m *member) memberView {
-	v := memberView{ID: fmt.Sprintf("capture-%d", number), Name: m.name, Tone: m.tone, Word: toneWords[m.tone], Verdict: verdictWords(m), Role: "affected"}
+	v := memberView{ID: fmt.Sprintf("capture-%d", number), Name: m.name, Tone: m.tone, Word: toneWords[m.tone], Verdict: verdictWords(m), Role: "capture"}
 	switch {
 	case m.Case.Baseline:
-		v.Role = "healthy side"
+		v.Role = "baseline"
 	case m.base:
 		v.Role = "compared with"
 	}

@@ -16,7 +16,10 @@ func IncidentMarkdown(w io.Writer, captures []Page) error {
 		title = mdCodeRaw(v.Head.Service) + ": " + title
 	}
 	d.line("# %s: %s\n", v.Head.Word, title)
-	d.line("%s", mdProse(v.Head.Summary))
+	d.line("%s", mdProse(v.Head.First))
+	if len(v.Head.Summary) > 0 {
+		d.line("\n%s", mdProse(v.Head.Summary))
+	}
 	if len(v.Head.NextStep) > 0 {
 		d.line("\n**Next step:** %s", mdProse(v.Head.NextStep))
 	}

@@ -163,7 +163,7 @@ func strange(word string) bool {
 }
 
 // ownEndings are those of files; no domain ends so.
-var ownEndings = []string{"pcap", "pcapng", "cap", "gz", "json", "html"}
+var ownEndings = []string{"pcap", "pcapng", "cap", "gz", "json", "html", "conf"}
 
 // host reports whether a word is a name with a dot, as browsers and chat
 // programs make links of.

@@ -12,10 +12,15 @@ import (
 
 var pagesDir = flag.String("pages", "", "write the example pages into this `folder`, to look at them")
 
+// An example is a page, or that of an incident.
 type example struct {
 	name     string
-	analysis *analysis.Analysis
-	about    About
+	page     Page
+	incident []Page
+}
+
+func one(name string, a *analysis.Analysis, about About) example {
+	return example{name: name, page: Page{Analysis: a, Case: about}}
 }
 
 func examples() []example {
@@ -23,12 +28,16 @@ func examples() []example {
 	dns, dnsAbout := dnsDelay()
 	bad, badAbout := hostile(300)
 	return []example{
-		{"partner_tls", tls, tlsAbout},
-		{"dns_delay", dns, dnsAbout},
-		{"healthy", healthyCapture(), About{}},
-		{"unreadable", unreadable(), About{}},
-		{"hostile", bad, badAbout},
-		{"nothing", &analysis.Analysis{}, About{}},
+		one("partner_tls", tls, tlsAbout),
+		one("dns_delay", dns, dnsAbout),
+		one("healthy", healthyCapture(), About{}),
+		one("unreadable", unreadable(), About{}),
+		one("hostile", bad, badAbout),
+		one("nothing", &analysis.Analysis{}, About{}),
+		{name: "whole", page: wholePage()},
+		{name: "incident", incident: incidentPages()},
+		{name: "incident_hostile", incident: hostileIncident()},
+		{name: "incident_empty", incident: []Page{}},
 	}
 }
 
@@ -36,7 +45,13 @@ func examples() []example {
 func render(t *testing.T, e example) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := HTML(&b, Page{Analysis: e.analysis, Case: e.about}); err != nil {
+	var err error
+	if e.incident != nil {
+		err = Incident(&b, e.incident)
+	} else {
+		err = HTML(&b, e.page)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if *pagesDir != "" {
@@ -51,4 +66,25 @@ func TestPages(t *testing.T) {
 	for _, e := range examples() {
 		t.Run(e.name, func(t *testing.T) { render(t, e) })
 	}
+}
+
+// renderMarkdown returns the ticket of e, and writes it to -pages.
+func renderMarkdown(t *testing.T, e example) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	var err error
+	if e.incident != nil {
+		err = IncidentMarkdown(&b, e.incident)
+	} else {
+		err = Markdown(&b, e.page)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *pagesDir != "" {
+		if err := os.WriteFile(filepath.Join(*pagesDir, e.name+".md"), b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.Bytes()
 }
