@@ -80,8 +80,17 @@ type Pair struct {
 
 // Captures compares an analysis with that of a baseline.
 func Captures(baseline, capture *analysis.Analysis) *Comparison {
+	return Named(baseline, capture, "", "")
+}
+
+// Named is Captures for sides that have names, which its sentences call them
+// by. Two that are empty, or alike, are none.
+func Named(baseline, capture *analysis.Analysis, baselineName, captureName string) *Comparison {
 	c := &Comparison{Schema: Schema, Baseline: side(baseline), Capture: side(capture), Differences: []Difference{}}
 	c.name()
+	if baselineName != "" && captureName != "" && baselineName != captureName {
+		c.Baseline.Name, c.Capture.Name = baselineName, captureName
+	}
 	c.pair()
 	if !c.Baseline.Readable || !c.Capture.Readable {
 		c.Summary = "There is nothing to compare: a file could not be read."

@@ -174,6 +174,19 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestNamed(t *testing.T) {
+	fast, slow := analyze(t, uses(8, "10.0.0.5", db, .02)), analyze(t, uses(8, "10.0.0.7", db, .9))
+	got := compare.Named(fast, slow, "node-18", "node-17").Summary
+	if !strings.Contains(got, "node-17") || !strings.Contains(got, "node-18") {
+		t.Errorf("the sides have names, and the summary is: %s", got)
+	}
+	for _, names := range [][2]string{{"", ""}, {"node-18", ""}, {"node-18", "node-18"}} {
+		if got, want := compare.Named(fast, slow, names[0], names[1]).Summary, compare.Captures(fast, slow).Summary; got != want {
+			t.Errorf("%q: %s, want %s", names, got, want)
+		}
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	bad := analysis.Unreadable("x.cap", fmt.Errorf("not a capture"))
 	c := compare.Captures(bad, analyze(t, uses(6, "10.0.0.5", db, .01)))

@@ -67,7 +67,7 @@ func newRuledFlow(number int, f *controlplane.Flow, a *analysis.Analysis) ruledF
 	v := ruledFlow{
 		ID: fmt.Sprintf("flow-%d", number), Agreement: agreements[f.Agreement],
 		Title:    strings.TrimSpace(fmt.Sprintf("%s %s, %s to %s", strings.ToUpper(printable(f.Protocol)), strings.ToLower(printable(string(f.Direction))), f.Local, f.Remote)),
-		Sentence: printableText(f.Sentence), NextStep: printableText(f.NextStep),
+		Sentence: sentence(f.Sentence), NextStep: printableText(f.NextStep),
 	}
 	if f.Direction == controlplane.Inbound {
 		v.Title = strings.TrimSpace(fmt.Sprintf("%s inbound, %s to %s", strings.ToUpper(printable(f.Protocol)), f.Remote, f.Local))
@@ -129,6 +129,15 @@ func newRuledFlow(number int, f *controlplane.Flow, a *analysis.Analysis) ruledF
 		v.Rules = append(v.Rules, row)
 	}
 	return v
+}
+
+// sentence begins with a capital letter.
+func sentence(s string) string {
+	s = printableText(s)
+	if s != "" && s[0] >= 'a' && s[0] <= 'z' {
+		return strings.ToUpper(s[:1]) + s[1:]
+	}
+	return s
 }
 
 // lastSegment is the name in an ARM ID; other names stay as they are.

@@ -113,9 +113,18 @@ func (in *incidentOf) compare() {
 	in.base.base = true
 	for _, m := range in.members {
 		if m != in.base && m.Analysis != nil {
-			m.compared = compare.Captures(in.base.Analysis, m.Analysis)
+			m.compared = compare.Named(in.base.Analysis, m.Analysis, in.base.called(), m.called())
 		}
 	}
+}
+
+// called is what sentences call a capture: its machine, where a case knows it;
+// else compare finds a name.
+func (m *member) called() string {
+	if m.Case.Target == "" && m.Case.Instance == "" {
+		return ""
+	}
+	return m.name
 }
 
 // first is the sentence that matters, what the worst capture shows where that
@@ -276,7 +285,7 @@ func (s *sharedService) take(base, m *member, p *compare.Pair) {
 // verdictWords is a capture's verdict in a few words.
 func verdictWords(m *member) string {
 	if m.Analysis == nil {
-		return cmp.Or(printable(m.Case.State), "no file yet")
+		return cmp.Or(printable(m.Case.State), "no file has come")
 	}
 	text := headline(m.Analysis)
 	if m.Analysis.Capture.Readable {

@@ -15,6 +15,7 @@ const (
 	resentHeight  = 22
 	stripGap      = 9
 	faintest      = .002 // share of the width that a bar takes
+	overlap       = .001 // of a bar and its neighbour, so that no seam shows
 )
 
 // A strip is a quantity over time: a bar for each stretch of it.
@@ -72,7 +73,7 @@ func (t *timeline) addStrip(class, text string, v *series.Series, amounts []int6
 		from := v.Start.Add(time.Duration(i) * v.Bin)
 		x := min(s.at(from), 1-faintest)
 		h := max(int(float64(height)*float64(n)/float64(most)+.5), 1)
-		l.Blocks = append(l.Blocks, block{percent(x), percent(max(s.at(from.Add(v.Bin))-x, faintest)), l.Base - h, h})
+		l.Blocks = append(l.Blocks, block{percent(x), percent(min(max(s.at(from.Add(v.Bin))-x+overlap, faintest), 1-x)), l.Base - h, h})
 	}
 	t.Strips = append(t.Strips, l)
 	return l.Base + stripGap
