@@ -135,11 +135,16 @@ func playScenario(ctx context.Context, e environment, s scenario.Scenario, dir, 
 		}
 		fmt.Fprintf(e.stdout, "%-9s %s\n", "Message", messageFile(dir, f.MessageID))
 		fmt.Fprintf(e.stdout, "%-9s %s\n", "Report", filepath.Join(dir, "reports", f.Report))
+		for _, x := range f.Excerpts {
+			fmt.Fprintf(e.stdout, "%-9s %s\n", "Excerpt", filepath.Join(dir, "reports", x))
+		}
+		fmt.Fprintf(e.stdout, "%-9s %s\n", "Evidence", filepath.Join(dir, "vault", filepath.FromSlash(f.Vault)))
+		fmt.Fprintf(e.stdout, "%-9s %s\n", "Manifest", filepath.Join(dir, "vault", filepath.FromSlash(f.Manifest)))
 		if !o.Matches {
 			wrong = append(wrong, o.Machine)
 		}
 	}
-	fmt.Fprintln(e.stdout)
+	fmt.Fprintf(e.stdout, "\nCheck the evidence with: pcapwarden evidence verify %s\n\n", dir)
 	if len(wrong) > 0 {
 		return fmt.Errorf("the verdict on %s is not what happened", strings.Join(wrong, ", "))
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/local/arm"
@@ -101,10 +102,27 @@ func TestStories(t *testing.T) {
 				}
 				checkFacts(t, o.Dir, s, out)
 			}
+			checkEvidence(t, o.Dir, len(s.Expect))
 			if got := len(messages(t, o.Dir)); got != len(s.Expect) {
 				t.Errorf("%s: %d incident messages, want %d", s.Name, got, len(s.Expect))
 			}
 		})
+	}
+}
+
+// checkEvidence verifies what a run left, and that nothing is left where it
+// landed.
+func checkEvidence(t *testing.T, dir string, files int) {
+	t.Helper()
+	var out, wrong strings.Builder
+	e := environment{getenv: func(string) string { return "" }, stdout: &out, stderr: &wrong}
+	if code := run(t.Context(), e, []string{"evidence", "verify", "--format", "json", dir}); code != exitOK {
+		t.Errorf("evidence verify exits with %d: %s%s", code, out.String(), wrong.String())
+		return
+	}
+	var r custody.Result
+	if err := json.Unmarshal([]byte(out.String()), &r); err != nil || len(r.Items) != files {
+		t.Errorf("%d pieces of evidence, %v; want %d", len(r.Items), err, files)
 	}
 }
 
@@ -248,6 +266,7 @@ func TestKilledAnywhere(t *testing.T) {
 			if got := len(messages(t, o.Dir)); got != 1 {
 				t.Errorf("killed at %s: %d incident messages, want 1", step, got)
 			}
+			checkEvidence(t, o.Dir, 1)
 		})
 	}
 }

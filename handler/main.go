@@ -48,6 +48,8 @@ var commands = []command{
 		return policyCheck(args, e.stdin, e.stdout, e.stderr)
 	}},
 	{"captures", "list, show, approve, reject, stop, delete, hold, release, export", capturesCommand},
+	{"evidence verify", "check evidence, manifests and the log against each other", evidenceVerify},
+	{"evidence show", "print the custody manifests of an incident", evidenceShow},
 	{"audit verify", "check that the log of effects is whole", auditVerify},
 	{"doctor", "say whether the app could do its work: settings, rights, stores, queues", doctorCommand},
 	{"version", "print the version", version},
@@ -78,7 +80,7 @@ func run(ctx context.Context, e environment, args []string) int {
 	}
 	fmt.Fprint(out, "usage: pcapwarden COMMAND [FLAGS] [ARGUMENTS]\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(out, "  %-14s %s\n", c.name, c.summary)
+		fmt.Fprintf(out, "  %-15s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(out, "\nEach command tells its flags with -h.\n")
 	return code

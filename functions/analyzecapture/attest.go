@@ -20,7 +20,11 @@ import (
 // or else somebody's who wants it to be taken for one: that is told in words.
 func (a *Analyzer) attest(ctx context.Context, c capture.Case, l evidence.Landed, e *examined, id string) (wrong string, err error) {
 	e.file.Manifest = custody.ManifestName(e.file.Vault)
-	envelope, key, err := custody.Sign(ctx, a.Signer, custody.ManifestType, a.manifest(c, l, e, id))
+	m := a.manifest(c, l, e, id)
+	if m.Log.Segment, m.Log.SHA256, err = a.Audit.Head(ctx); err != nil {
+		return "", err
+	}
+	envelope, key, err := custody.Sign(ctx, a.Signer, custody.ManifestType, m)
 	if err != nil {
 		return "", err
 	}

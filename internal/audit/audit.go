@@ -81,6 +81,24 @@ type segment struct {
 	Sequence int64   `json:"sequence"` // 1, 2, 3, ...
 	Previous string  `json:"previous"` // SHA-256 of the segment before, as stored; empty in the first
 	Entries  []Entry `json:"entries"`
+	Digest   string  `json:"digest"` // SHA-256 of the rest, so that a damaged one is known even at the end of the chain
+}
+
+// encode returns the segment as it is stored.
+func (g segment) encode() ([]byte, error) {
+	g.Digest = ""
+	body, err := json.Marshal(g)
+	if err == nil { // text that is not UTF-8 is only the same from the second time on
+		err = json.Unmarshal(body, &g)
+	}
+	if err == nil {
+		body, err = json.Marshal(g)
+	}
+	if err != nil {
+		return nil, err
+	}
+	g.Digest = digest(body)
+	return json.Marshal(g)
 }
 
 // A Log appends to the log in a store. Several may write to the same log at
@@ -158,7 +176,7 @@ func (l *Log) write(ctx context.Context, entries []Entry) error {
 		}
 	}
 	for {
-		body, err := json.Marshal(segment{Schema, l.sequence + 1, l.hash, entries})
+		body, err := segment{Schema: Schema, Sequence: l.sequence + 1, Previous: l.hash, Entries: entries}.encode()
 		if err != nil {
 			return err
 		}
@@ -179,6 +197,19 @@ func (l *Log) write(ctx context.Context, entries []Entry) error {
 			return nil
 		}
 	}
+}
+
+// Head is where the chain ended when this process last wrote to it: a segment
+// and its hash, zero if it has not written. Whoever signs a document that
+// names it makes it an anchor of the chain.
+func (l *Log) Head(ctx context.Context) (sequence int64, hash string, err error) {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+	case <-ctx.Done():
+		return 0, "", fmt.Errorf("head of the audit log: %w", context.Cause(ctx))
+	}
+	return l.sequence, l.hash, nil
 }
 
 // findEnd looks for the last segment by doubling, then halving: a log of a

@@ -154,3 +154,34 @@ func TestAppendTellsItFailed(t *testing.T) {
 		t.Errorf("Append = %v, want the store's error", err)
 	}
 }
+
+// TestVerifySeesEveryByte flips each byte of the last segment, which no other
+// holds the hash of.
+func TestVerifySeesEveryByte(t *testing.T) {
+	s := store(t)
+	l := New(s)
+	for n := range 2 {
+		e := entry(n)
+		e.Outcome, e.Target = "not UTF-8: \xff", "<&>\u2028"
+		if err := l.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := verify(t, s, ""); !r.Intact() {
+		t.Fatalf("untouched: %v", r.Problems)
+	}
+	body, etag, err := s.Read(t.Context(), key(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range body {
+		flipped := append([]byte{}, body...)
+		flipped[i] ^= 1 << (i % 8)
+		if etag, err = s.Update(t.Context(), key(2), etag, flipped); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, s, ""); r.Intact() || !strings.Contains(r.Problems[0], "segment 2") {
+			t.Errorf("byte %d flipped: %v", i, r.Problems)
+		}
+	}
+}

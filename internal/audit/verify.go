@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -39,6 +40,17 @@ func (r *Report) complain(format string, args ...any) {
 // one a log that was cut short looks like a shorter log. The error is the
 // store's.
 func Verify(ctx context.Context, s ledger.Store, anchor string) (Report, error) {
+	anchored := false
+	r, err := Check(ctx, s, func(hash string, _ []Entry) { anchored = anchored || hash == anchor })
+	if r.Anchored = anchored && anchor != ""; anchor != "" && !anchored && err == nil {
+		r.complain("no segment has the hash %.64s: the log was cut short, or changed before it", anchor)
+	}
+	return r, err
+}
+
+// Check is [Verify] for who wants to see each segment: its hash, and its
+// entries, such as they are.
+func Check(ctx context.Context, s ledger.Store, visit func(hash string, entries []Entry)) (Report, error) {
 	r := Report{Problems: []string{}}
 	for k, err := range s.List(ctx, prefix) {
 		if err != nil {
@@ -56,17 +68,7 @@ func Verify(ctx context.Context, s ledger.Store, anchor string) (Report, error) 
 		if number != r.Segments+1 {
 			r.complain("segment %d follows segment %d: what was in between is gone", number, r.Segments)
 		}
-		var g segment
-		switch err := json.Unmarshal(body, &g); {
-		case err != nil:
-			r.complain("segment %d is not JSON: it was changed", number)
-		case g.Schema != Schema:
-			r.complain("segment %d has schema %.40q, want %q", number, g.Schema, Schema)
-		case g.Sequence != number:
-			r.complain("segment %d says that it is segment %d: it was copied", number, g.Sequence)
-		case number == r.Segments+1 && g.Previous != r.Head:
-			r.complain("segment %d does not continue segment %d: one of them was changed", number, r.Segments)
-		}
+		g := r.judge(number, body)
 		for _, e := range g.Entries {
 			if r.First.IsZero() {
 				r.First = e.At
@@ -75,12 +77,29 @@ func Verify(ctx context.Context, s ledger.Store, anchor string) (Report, error) 
 			r.Entries++
 		}
 		r.Segments, r.Head = number, digest(body)
-		r.Anchored = r.Anchored || r.Head == anchor
-	}
-	if anchor != "" && !r.Anchored {
-		r.complain("no segment has the hash %.64s: the log was cut short, or changed before it", anchor)
+		visit(r.Head, g.Entries)
 	}
 	return r, nil
+}
+
+// judge reads a segment, and complains about what is wrong with it.
+func (r *Report) judge(number int64, body []byte) (g segment) {
+	if json.Unmarshal(body, &g) != nil {
+		r.complain("segment %d is not JSON: it was changed", number)
+		return g
+	}
+	again, err := g.encode()
+	switch {
+	case g.Schema != Schema:
+		r.complain("segment %d has schema %.40q, want %q", number, g.Schema, Schema)
+	case g.Sequence != number:
+		r.complain("segment %d says that it is segment %d: it was copied", number, g.Sequence)
+	case err != nil || !bytes.Equal(again, body):
+		r.complain("segment %d was changed: it does not have its own digest", number)
+	case number == r.Segments+1 && g.Previous != r.Head:
+		r.complain("segment %d does not continue segment %d: one of them was changed", number, r.Segments)
+	}
+	return g
 }
 
 // All yields the entries in order. It takes the segments as they are; see

@@ -24,6 +24,7 @@ type Manifest struct {
 	Integrity   Integrity   `json:"integrity"`
 	Location    Location    `json:"location"`
 	Custody     []Transfer  `json:"custody"` // in the order of time
+	Log         Log         `json:"log"`
 	Disposition Disposition `json:"disposition"`
 	Derived     []Derived   `json:"derived,omitempty"`
 }
@@ -172,6 +173,13 @@ const (
 	Analyse = "analyse"
 	Derive  = "derive" // something was made from it
 )
+
+// Log is where the audit log ended when the manifest was signed: whoever cuts
+// it short, or writes it anew, contradicts the manifest.
+type Log struct {
+	Segment int64  `json:"segment"`
+	SHA256  string `json:"sha256"`
+}
 
 // Disposition is when the evidence goes. How it went is in its certificate.
 type Disposition struct {
