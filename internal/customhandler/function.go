@@ -13,15 +13,27 @@ import (
 type Function struct {
 	Name string // the folder of its function.json, in the same case
 
-	within time.Duration
-	limit  int64 // of the payload, in bytes
-	http   bool
-	answer Answer // of HTTP, see Wrap
+	within  time.Duration
+	limit   int64 // of the payload, in bytes
+	http    bool
+	trigger Trigger
+	answer  Answer // of HTTP, see Wrap
 	// read reads the value of the trigger's binding. A permanent error is
 	// about the payload and answered like one of call, any other is about the
 	// host's JSON.
 	read func(s *scanner) (call, error)
 }
+
+// A Trigger is what invokes a function, in the words of OpenTelemetry's
+// faas.trigger.
+type Trigger string
+
+// The triggers.
+const (
+	ByHTTP    Trigger = "http"
+	ByTimer   Trigger = "timer"
+	ByMessage Trigger = "pubsub"
+)
 
 // A call runs a function on what was read. The response is nil but for HTTP.
 type call func(ctx context.Context, m metadata) (*Response, error)

@@ -1,6 +1,7 @@
 package customhandler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,29 @@ type Options struct {
 	// ends then. It must be below functionTimeout of host.json, where the host
 	// kills the process and with it all other invocations. 0 means 4 minutes.
 	Timeout time.Duration
+
+	// Observe is told of every invocation, for telemetry; nil: nobody is. The
+	// context that it returns is the function's, and traceParent, unless
+	// empty, what [TraceParent] says from then on. Done is told what came of it.
+	Observe func(ctx context.Context, v Invocation) (_ context.Context, traceParent string, done func(Outcome))
+}
+
+// An Invocation is one call of a function by the host.
+type Invocation struct {
+	ID          string
+	Function    string
+	Trigger     Trigger
+	TraceParent string // "" where the host traces nothing
+	MessageID   string // of a queue's message; see [Message]
+	Deliveries  int
+	Started     time.Time
+}
+
+// An Outcome is what came of an invocation.
+type Outcome struct {
+	Status   int // that an HTTP caller gets, else 0
+	TimedOut bool
+	Err      error // as it is logged
 }
 
 // A Handler answers the host. It runs as many invocations at the same time as
@@ -36,13 +60,14 @@ type Options struct {
 type Handler struct {
 	log       *slog.Logger
 	timeout   time.Duration
+	observe   func(context.Context, Invocation) (context.Context, string, func(Outcome))
 	functions map[string]Function // by the path the host posts to
 }
 
 // New returns the handler of the given functions. For records that name their
 // invocation, log comes from a [LogHandler].
 func New(log *slog.Logger, opts Options, functions ...Function) (*Handler, error) {
-	h := &Handler{log: log, timeout: opts.Timeout, functions: map[string]Function{}}
+	h := &Handler{log: log, timeout: opts.Timeout, observe: opts.Observe, functions: map[string]Function{}}
 	if h.timeout == 0 {
 		h.timeout = 4 * time.Minute
 	}
@@ -131,19 +156,26 @@ func (h *Handler) invoke(w http.ResponseWriter, r *http.Request, f Function) {
 	rc := http.NewResponseController(w)
 	rc.SetReadDeadline(started.Add(readTimeout))
 	body := http.MaxBytesReader(w, r.Body, f.envelope())
-	run, err := h.read(ctx, f, body)
+	run, m, err := h.read(ctx, f, body)
 	if err != nil {
 		// The host looks at the answer only when its body was taken.
 		io.Copy(io.Discard, body)
 	}
 	rc.SetReadDeadline(time.Time{}) // else it would cancel the context of a long run
 
+	done := func(Outcome) {}
+	if h.observe != nil {
+		var parent string
+		ctx, parent, done = h.observe(ctx, Invocation{inv.id, f.Name, f.trigger, inv.traceParent, m.messageID, m.deliveryCount, started})
+		inv.traceParent = cmp.Or(parent, inv.traceParent)
+	}
 	var resp *Response
 	if err == nil {
 		resp, err = h.run(ctx, run)
 	}
 	status, output, err := outcome(f, inv, resp, err)
 	h.record(ctx, f, output, err, time.Since(started))
+	done(Outcome{Status: output.status(), TimedOut: err != nil && ctx.Err() != nil, Err: err})
 
 	answer := result{Outputs: map[string]any{}, Logs: inv.lines.all()}
 	if output != nil {
@@ -182,13 +214,13 @@ func contain(err *error) {
 	*err = &panicError{what, string(debug.Stack())}
 }
 
-func (h *Handler) read(ctx context.Context, f Function, body io.Reader) (run func(context.Context) (*Response, error), err error) {
+func (h *Handler) read(ctx context.Context, f Function, body io.Reader) (run func(context.Context) (*Response, error), m metadata, err error) {
 	defer contain(&err)
 	c, m, err := readInvocation(newScanner(body), f)
 	if err != nil {
-		return nil, err
+		return nil, m, err
 	}
-	return func(ctx context.Context) (*Response, error) { return c(ctx, m) }, nil
+	return func(ctx context.Context) (*Response, error) { return c(ctx, m) }, m, nil
 }
 
 func (h *Handler) run(ctx context.Context, run func(context.Context) (*Response, error)) (resp *Response, err error) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/pcapwarden/pcapwarden/internal/inert"
@@ -59,7 +60,7 @@ func (f Function) Wrap(around func(Answer) Answer) Function {
 // When answer returns an error the caller is told to try again (503), or not to
 // (see [Permanent] and [Refused]).
 func HTTP(name string, limit int64, answer Answer) Function {
-	return Function{Name: name, limit: limit, http: true, answer: answer, read: func(s *scanner) (call, error) {
+	return Function{Name: name, limit: limit, http: true, trigger: ByHTTP, answer: answer, read: func(s *scanner) (call, error) {
 		r, err := readRequest(s, limit)
 		if err != nil {
 			return nil, err
@@ -216,6 +217,15 @@ type httpOutput struct {
 	StatusCode string            `json:"statusCode"`
 	Headers    map[string]string `json:"headers"`
 	Body       string            `json:"body"`
+}
+
+// status is the output's status code, 0 where there is no output.
+func (o *httpOutput) status() int {
+	if o == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(o.StatusCode)
+	return n
 }
 
 func (r *Response) output() (*httpOutput, error) {

@@ -38,7 +38,7 @@ type ScheduleStatus struct {
 // invocation: the retry policy of function.json repeats it, else it is over
 // until the next occurrence.
 func Timer(name string, run func(ctx context.Context, t Tick) error) Function {
-	return Function{Name: name, limit: maxTimer, read: func(s *scanner) (call, error) {
+	return Function{Name: name, limit: maxTimer, trigger: ByTimer, read: func(s *scanner) (call, error) {
 		raw, err := s.raw(maxTimer)
 		if err != nil {
 			return nil, err
@@ -84,7 +84,7 @@ type Message struct {
 // other way to settle a message. One with more than limit bytes in its body
 // goes the same way, so that a person finds it.
 func ServiceBus(name string, dataType DataType, limit int64, handle func(ctx context.Context, m Message) error) Function {
-	return Function{Name: name, limit: limit, read: func(s *scanner) (call, error) {
+	return Function{Name: name, limit: limit, trigger: ByMessage, read: func(s *scanner) (call, error) {
 		body, err := readMessage(s, dataType, limit)
 		if err == errTooLong {
 			err = fmt.Errorf("%w: the body of a message may have %d bytes", err, limit)
@@ -132,7 +132,7 @@ func readMessage(s *scanner, dataType DataType, limit int64) ([]byte, error) {
 // schema. The host re-prints dates in events, so they are not byte for byte
 // what the publisher sent. Event Grid waits 30 s for an answer.
 func EventGrid(name string, handle func(ctx context.Context, events []json.RawMessage) error) Function {
-	return Function{Name: name, limit: maxEvents, read: func(s *scanner) (call, error) {
+	return Function{Name: name, limit: maxEvents, trigger: ByMessage, read: func(s *scanner) (call, error) {
 		events, err := readEvents(s)
 		if err == errTooLong {
 			err = tooLarge(maxEvents)
