@@ -68,7 +68,7 @@ broker-check: ## azservicebus's own live tests against the test broker (6 min)
 	test/servicebus/conformance.sh
 
 docs: ## docs/FINDINGS.md and docs/VERDICTS.md, made from the code
-	$(GO) test ./internal/detect/suite ./internal/verdict -run Page -update
+	$(GO) test ./internal/detect/suite ./internal/verdict ./internal/telemetry -run Page -update
 
 clean: ## what building left behind
 	rm -rf bin build .local

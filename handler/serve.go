@@ -13,6 +13,8 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/inert"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry/otlp"
 )
 
 // drain is how long running invocations may take to finish after SIGTERM.
@@ -47,12 +49,23 @@ func serveHost(ctx context.Context, e environment) error {
 		return err
 	}
 	out := slog.NewJSONHandler(inert.Writer(e.stdout), &slog.HandlerOptions{Level: cfg.LogLevel})
-	log := slog.New(customhandler.LogHandler(out))
+	app := appID(e.getenv)
+	about, err := otlp.About(ctx, e.getenv, buildVersion(), string(cfg.Mode), app)
+	if err != nil {
+		return err
+	}
+	exporter, err := otlp.Start(ctx, e.getenv, about, slog.New(out))
+	if err != nil {
+		return err
+	}
+	defer exporter.Close()
+	telemetry.Build.Set(ctx, 1, buildVersion())
+	log := slog.New(customhandler.LogHandler(exporter.Handler(out)))
 	functions, err := wire(ctx, cfg, log)
 	if err != nil {
 		return err
 	}
-	h, err := customhandler.New(log, customhandler.Options{Timeout: cfg.FunctionTimeout}, functions...)
+	h, err := customhandler.New(log, customhandler.Options{Timeout: cfg.FunctionTimeout, Observe: observe(exporter, app)}, functions...)
 	if err != nil {
 		return err
 	}

@@ -76,9 +76,10 @@ func openServices(ctx context.Context, cfg config.Config, log *slog.Logger) (*se
 	if s.policy, err = loadPolicy(ctx, cfg.Policy, s.cred); err != nil {
 		return nil, err
 	}
-	var wrong, wrongQueue error
+	var wrong error
 	s.records, wrong = openLedger(cfg.Records, s.cred)
-	s.incidents, wrongQueue = openQueue(cfg.IncidentQueue, s.cred)
+	incidents, wrongQueue := openQueue(cfg.IncidentQueue, s.cred)
+	s.incidents = observedQueue{incidents, queueName(cfg.IncidentQueue)}
 	var wrongKey error
 	s.signer, wrongKey = openSigner(cfg.SigningKey, s.cred)
 	return s, errors.Join(named("PCAPWARDEN_SIGNING_KEY", wrongKey), named("PCAPWARDEN_RECORDS", wrong), named("PCAPWARDEN_INCIDENT_QUEUE", wrongQueue))

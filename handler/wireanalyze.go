@@ -33,7 +33,7 @@ func (s *services) analyze() ([]customhandler.Function, error) {
 	landing := landings(s.cfg.Landing, s.cred)
 	return []customhandler.Function{analyzecapture.New(&analyzecapture.Analyzer{
 		Ledger: capture.NewLedger(s.records), Tries: ledger.In[analyzecapture.Tries](s.records, "tries/"),
-		Policy: s.policy, Landing: landing, Vault: vault, Reports: reports,
+		Policy: s.policy, Landing: landing, Vault: observedFiles{vault, "vault"}, Reports: observedFiles{reports, "reports"},
 		Incidents: s.incidents, Outbox: s.outbox(landing), Audit: audit.New(s.records), Signer: s.signer, Rules: rules, Source: s.source, Version: buildVersion(), Now: time.Now, Log: s.log, Unclaimed: unclaimed,
 	})}, nil
 }

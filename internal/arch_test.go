@@ -82,8 +82,8 @@ var rules = []struct {
 	},
 	{
 		[]string{"internal/pcap", "internal/flow", "internal/dissect", "internal/detect", "internal/series", "internal/service", "internal/verdict", "internal/analysis", "internal/compare", "internal/redact", "internal/excerpt"},
-		[]string{"log", "log/slog"},
-		"what is found is returned; what packets hold never reaches a log",
+		[]string{"log", "log/slog", "go.opentelemetry.io", module + "internal/telemetry"},
+		"what is found is returned; what packets hold never reaches a log or a trace",
 	},
 }
 
@@ -98,6 +98,9 @@ var only = []struct {
 }{
 	{"github.com/Azure", []string{"internal/azure", "internal/local/arm", "handler", "test"}, "vendor names stay in their adapters"},
 	{"github.com/google/gopacket", []string{"internal/packet"}, "its readers and DNS layer fail on hostile files; it decodes headers, or judges who does"},
+	{"go.opentelemetry.io/otel/sdk", []string{"internal/telemetry/otlp"}, "what is measured is one thing, where it goes another"},
+	{"go.opentelemetry.io/otel/exporters", []string{"internal/telemetry/otlp"}, "what is measured is one thing, where it goes another"},
+	{module + "internal/telemetry/otlp", []string{"handler", "internal/telemetry/otlp"}, "the program decides whether anything is exported"},
 	{"os/exec", []string{"internal/local", "test", "handler"}, "nothing that runs in Azure starts a program"},
 	{module + "internal/failpoint", []string{"handler", "functions", "internal/capture", "internal/outbox", "internal/local/folder"}, "steps are those of the walks and of the stores that have to survive them"},
 	{module + "internal/azure", []string{"handler", "internal/azure", "test"}, "wire.go alone names both Azure and the domain"},

@@ -22,6 +22,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/outbox"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // Name is the function's folder, path and name in telemetry.
@@ -80,11 +81,13 @@ func New(a *Analyzer) customhandler.Function {
 // bytes into the vault. Each step can be done again: what is stored is stored
 // under a name that follows from the case and the file's version, and the
 // message's ID from the file's content.
-func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) error {
+func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) (err error) {
 	c, err := a.claim(ctx, l)
 	if err != nil {
 		return err
 	}
+	ctx, span := traced(ctx, c, l.At)
+	defer func() { telemetry.End(span, err) }()
 	release, err := a.alone(ctx, c, l.Name)
 	if err != nil {
 		return fmt.Errorf("wait for the file of capture %s: %w", c.ID, err)
@@ -156,6 +159,7 @@ func sameVersion(a, b string) bool {
 func (a *Analyzer) compareVersions(ctx context.Context, c capture.Case, known capture.File, l evidence.Landed, landing evidence.Landing, now evidence.File, err error) error {
 	switch {
 	case errors.Is(err, evidence.ErrNotFound), err == nil && sameVersion(known.ETag, now.Info().ETag):
+		telemetry.Duplicates.Add(ctx, 1)
 		a.Log.InfoContext(ctx, "file was analysed before", "incident", c.Incident, "capture", c.ID)
 		return nil
 	case err != nil:

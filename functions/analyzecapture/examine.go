@@ -24,6 +24,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 	"github.com/pcapwarden/pcapwarden/internal/report"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // An examined file is in the vault, and was read back.
@@ -47,7 +48,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 	if err := a.log(ctx, c, audit.Entry{Action: audit.Seal, Phase: audit.Before, File: e.file.Vault, Reason: "it landed"}); err != nil {
 		return "", err
 	}
-	if err := a.read(ctx, c, source, e); err != nil {
+	if err := a.readTraced(ctx, c, source, e); err != nil {
 		return "", err
 	}
 	failpoint.Here("vault-stored")
@@ -56,6 +57,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 		return "", err
 	}
 	if wrong != "" {
+		telemetry.Mismatches.Add(ctx, 1)
 		return a.quarantine(ctx, c, l, landing, e, wrong)
 	}
 	failpoint.Here("vault-verified")
@@ -71,6 +73,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 		return "", err
 	}
 	if wrong != "" {
+		telemetry.Mismatches.Add(ctx, 1)
 		return a.quarantine(ctx, c, l, landing, e, wrong)
 	}
 	o.Manifest = incident.Reference{Location: "vault/" + e.file.Manifest, SHA256: e.file.ManifestSHA256}
@@ -78,6 +81,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 	if err != nil {
 		return "", err
 	}
+	measure(ctx, e)
 	return a.post(ctx, c, l, e.file, m, e.file.Quarantine != "")
 }
 

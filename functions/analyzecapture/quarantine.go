@@ -10,11 +10,17 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // isolate marks a file where it landed as one that nobody may take for
 // evidence, and says so in the audit log. One that is gone needs no mark.
 func (a *Analyzer) isolate(ctx context.Context, c capture.Case, name string, landing evidence.Landing, reason string) error {
+	why := "evidence"
+	if c.ID == "" {
+		why = "unknown-file"
+	}
+	telemetry.Quarantined.Add(ctx, 1, why)
 	err := landing.SetTags(ctx, name, custody.QuarantineTags(c.Incident, c.ID))
 	if errors.Is(err, evidence.ErrNotFound) {
 		err = nil

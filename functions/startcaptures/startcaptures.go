@@ -12,6 +12,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // Name is the function's folder, path and name in telemetry.
@@ -44,8 +45,26 @@ func New(s *capture.Starter) customhandler.Function {
 		for _, refused := range result.Refused {
 			s.Log.WarnContext(ctx, "target refused", "incident", result.Incident, "target", refused.Target, "profile", result.Profile, "reason", string(refused.Reason))
 		}
+		count(ctx, result)
 		return &customhandler.Response{Status: status(&a, result), Body: answer(result)}, nil
 	}).Within(patience)
+}
+
+// count tells what was decided, by the policy's own words.
+func count(ctx context.Context, r capture.Result) {
+	result := "accepted"
+	if r.Known {
+		result = "known"
+	}
+	for _, c := range r.Cases {
+		telemetry.Intents.Add(ctx, 1, result, string(c.State))
+	}
+	for _, refusal := range r.Refused {
+		telemetry.Intents.Add(ctx, 1, "refused", string(refusal.Reason))
+		if refusal.Reason == policy.OutOfScope {
+			telemetry.ScopeRejects.Add(ctx, 1, string(refusal.Reason))
+		}
+	}
 }
 
 // status is the answer's code. Action groups take any 4xx as final.

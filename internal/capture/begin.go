@@ -11,6 +11,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // actorSelf is who acts where no person asked.
@@ -22,7 +23,9 @@ var errPaused = errors.New("the subscription is throttled by Azure")
 // Begin starts a case that is Asked: it consults Azure, acts, and records.
 // Killed anywhere in between, it finds what it did by the session's name. The
 // returned case is as far as it came; an error is worth another try.
-func (s *Starter) Begin(ctx context.Context, c Case) (Case, error) {
+func (s *Starter) Begin(ctx context.Context, c Case) (_ Case, err error) {
+	ctx, span := traced(ctx, c, "begin capture")
+	defer func() { telemetry.End(span, err) }()
 	now := s.Now().UTC()
 	if until, err := s.Ledger.paused(ctx, c.subscription(), now); err != nil {
 		return c, err

@@ -8,6 +8,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // overBudget declines a case for want of starts. One message says so for all
@@ -60,7 +61,9 @@ func (s *Starter) settle(ctx context.Context, c Case, state State, reason string
 // stop asks Azure to end a session, then records that it did: stopping twice
 // is harmless, a stop that was recorded and never asked for is not. It does
 // not wait for the audit log: a capture that should end ends.
-func (s *Starter) stop(ctx context.Context, c Case, actor, reason string) (Case, error) {
+func (s *Starter) stop(ctx context.Context, c Case, actor, reason string) (_ Case, err error) {
+	ctx, span := traced(ctx, c, "stop capture")
+	defer func() { telemetry.End(span, err) }()
 	if err := s.log(ctx, c, audit.Stop, audit.Before, actor, reason, ""); err != nil {
 		s.Log.ErrorContext(ctx, "stop is not in the audit log", "incident", c.Incident, "capture", c.ID, "err", err)
 	}
@@ -79,7 +82,7 @@ func (s *Starter) stop(ctx context.Context, c Case, actor, reason string) (Case,
 		s.Log.ErrorContext(ctx, "stop is not in the audit log", "incident", c.Incident, "capture", c.ID, "err", err)
 	}
 	now := s.Now().UTC()
-	c, err := s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+	c, err = s.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
 		if cause != nil {
 			c.StopError = cause.Error()
 		} else {

@@ -12,6 +12,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // Delete is the action of deleting evidence whose date has come; Keep that of
@@ -57,6 +58,13 @@ func (s *Sweeper) expire(ctx context.Context, deadline time.Time, t *tally) erro
 		}
 		due = append(due, k)
 	}
+	overdue := 0
+	for _, k := range due {
+		if date, _, _ := strings.Cut(k, "/"); date < now.Add(-overdueGrace).Format(dueFormat) {
+			overdue++ // what is held was given another date
+		}
+	}
+	telemetry.ExpiryOverdue.Set(ctx, float64(overdue))
 	each(due, func(n int) bool {
 		if ctx.Err() != nil || !st.Now().Before(deadline) {
 			return false

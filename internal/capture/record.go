@@ -124,7 +124,14 @@ func (l *Ledger) ByName(ctx context.Context, name string) (Case, error) {
 // dies in the middle of the move, the next sweep ends it.
 func (l *Ledger) Change(ctx context.Context, incident, id string, change func(*Case) error) (Case, error) {
 	k := key(incident, id)
-	c, err := l.open.Change(ctx, k, change)
+	var was Case
+	c, err := l.open.Change(ctx, k, func(c *Case) error {
+		was = *c
+		return change(c)
+	})
+	if err == nil {
+		measure(ctx, was, c)
+	}
 	if errors.Is(err, ledger.ErrNotFound) {
 		return l.closed.Change(ctx, k, change)
 	}

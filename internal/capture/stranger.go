@@ -11,6 +11,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/resourceid"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // strangerGrace is how long a session with our prefix may be unexplained: the
@@ -70,6 +71,9 @@ func (s *Sweeper) strangers(ctx context.Context, sub string, l *listing, cases [
 		k := digest(strings.ToLower(session.ID))
 		action, err := s.stranger(ctx, prefix+k, known[k], session, c)
 		t.add(action, err)
+		if action == Report || action == Evict {
+			telemetry.Orphans.Add(ctx, 1, string(action))
+		}
 		delete(known, k)
 	}
 	if l.partial {

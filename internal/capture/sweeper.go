@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // sweepLease keeps two sweeps off the same subscription. A sweep that is
@@ -76,6 +77,8 @@ func (t *tally) add(a Action, err error) {
 // stops the rest: its error is returned with the others' at the end.
 func (s *Sweeper) Sweep(ctx context.Context) (Totals, error) {
 	t := &tally{totals: Totals{}}
+	began, active := time.Now(), 0
+	defer func() { observe(ctx, t.totals, active, time.Since(began)) }()
 	deadline := s.Starter.Now().Add(sweepBudget)
 	cases := map[string][]Case{} // by subscription
 	for _, sub := range s.Starter.Policy.Scope.Subscriptions {
@@ -89,6 +92,9 @@ func (s *Sweeper) Sweep(ctx context.Context) (Totals, error) {
 		// A case that only has a computer's name is swept with the first.
 		sub := cmp.Or(c.subscription(), strings.ToLower(s.Starter.Policy.Scope.Subscriptions[0]))
 		cases[sub] = append(cases[sub], c)
+		if c.State == Capturing {
+			active++
+		}
 	}
 	for _, sub := range slices.Sorted(maps.Keys(cases)) {
 		t.add("", s.subscription(ctx, sub, cases[sub], deadline, t))
@@ -226,7 +232,13 @@ func (s *Sweeper) sweep(ctx context.Context, c Case, l *listing) (Action, error)
 	}
 	now := s.Starter.Now().UTC()
 	action, reason := Verdict(c, o, now)
-	return action, s.act(ctx, c, o, action, reason, now)
+	if action == Wait {
+		return action, nil
+	}
+	ctx, span := traced(ctx, c, "sweep: "+string(action))
+	err = s.act(ctx, c, o, action, reason, now)
+	telemetry.End(span, err)
+	return action, err
 }
 
 // throttled leaves the whole subscription alone for as long as Azure asks.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // Guard returns f, an HTTP function, for those alone whom check knows and who
@@ -31,11 +32,13 @@ func Guard(f customhandler.Function, check Check, need Need, log *slog.Logger) c
 			case err == nil:
 				return next(WithCaller(ctx, c), r)
 			case errors.Is(err, ErrToken):
+				telemetry.AuthRejects.Add(ctx, 1, "token")
 				refusals.note(ctx, c, r, err)
 				res := customhandler.Problem(ctx, http.StatusUnauthorized, err.Error())
 				res.Header["WWW-Authenticate"] = "Bearer" // RFC 9110 section 11.6.1
 				return res, nil
 			case errors.Is(err, ErrForbidden):
+				telemetry.AuthRejects.Add(ctx, 1, "forbidden")
 				refusals.note(ctx, c, r, err)
 				return customhandler.Problem(ctx, http.StatusForbidden, err.Error()), nil
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/failpoint"
 	"github.com/pcapwarden/pcapwarden/internal/incident"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/telemetry"
 )
 
 // Schema is the version of an [Entry].
@@ -37,6 +38,8 @@ type Entry struct {
 	Message  incident.Message `json:"message"`
 	Stored   time.Time        `json:"stored"`
 	Sent     time.Time        `json:"sent,omitzero"`
+
+	TraceParent string `json:"traceparent,omitempty"` // of who stored it
 }
 
 // A Box is the outbox in the records.
@@ -60,7 +63,7 @@ func New(s ledger.Store, b Box) *Box {
 // Put stores an entry before anything of it is done. One that an earlier try
 // stored stays as it is.
 func (b *Box) Put(ctx context.Context, e Entry) error {
-	e.Schema, e.Stored = Schema, b.Now().UTC()
+	e.Schema, e.Stored, e.TraceParent = Schema, b.Now().UTC(), telemetry.TraceParent(ctx)
 	err := e.Message.Check()
 	if err == nil {
 		err = b.entries.Create(ctx, e.Message.ID, e)
@@ -73,7 +76,7 @@ func (b *Box) Put(ctx context.Context, e Entry) error {
 
 // Deliver does what is left to do about the entry with that message ID. An
 // entry that is not there has been dealt with.
-func (b *Box) Deliver(ctx context.Context, id string) error {
+func (b *Box) Deliver(ctx context.Context, id string) (err error) {
 	e, err := b.entries.Read(ctx, id)
 	if errors.Is(err, ledger.ErrNotFound) {
 		return nil
@@ -84,6 +87,8 @@ func (b *Box) Deliver(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	ctx, span := telemetry.Resume(ctx, e.TraceParent, "deliver message")
+	defer func() { telemetry.End(span, err) }()
 	if err := b.admit(ctx, e); err != nil {
 		return err
 	}
@@ -94,6 +99,7 @@ func (b *Box) Deliver(ctx context.Context, id string) error {
 		}
 		failpoint.Here("message-sent")
 		now := b.Now().UTC()
+		telemetry.LandedSealed.Record(ctx, now.Sub(e.File.Landed))
 		if e, err = b.entries.Change(ctx, id, func(e *Entry) error { e.Sent = now; return nil }); err != nil {
 			return err
 		}
@@ -115,6 +121,8 @@ func (b *Box) Deliver(ctx context.Context, id string) error {
 // Flush delivers everything that waits, until the deadline.
 func (b *Box) Flush(ctx context.Context, deadline time.Time) error {
 	var errs []error
+	oldest := time.Duration(0)
+	defer func() { telemetry.OutboxAge.Set(ctx, oldest.Seconds()) }()
 	for id, err := range b.entries.List(ctx, "") {
 		if err != nil {
 			return errors.Join(append(errs, fmt.Errorf("list messages that wait: %w", err))...)
@@ -123,7 +131,11 @@ func (b *Box) Flush(ctx context.Context, deadline time.Time) error {
 			break
 		}
 		e, err := b.entries.Read(ctx, id)
-		if age := b.Now().Sub(e.Stored); err == nil && age < grace {
+		age := b.Now().Sub(e.Stored)
+		if err == nil && e.Sent.IsZero() {
+			oldest = max(oldest, age)
+		}
+		if err == nil && age < grace {
 			continue // whoever stored it is about to send it
 		} else if err == nil && e.Sent.IsZero() && age > late {
 			b.Log.WarnContext(ctx, "message waits to be sent", "incident", e.Incident, "capture", e.Case, "message", id, "age", age)

@@ -39,7 +39,7 @@ func Invoke(ctx context.Context, i Invocation) (_ context.Context, end func(stat
 			semconv.MessagingOperationName("process"), semconv.MessagingMessageID(Plain(i.MessageID)),
 			attribute.Int("messaging.servicebus.message.delivery_count", i.Deliveries))
 	}
-	ctx, span := tracer.Start(Remote(ctx, i.TraceParent), i.Function,
+	ctx, span := tracer().Start(Remote(ctx, i.TraceParent), i.Function,
 		trace.WithSpanKind(kind), trace.WithTimestamp(i.Started), trace.WithAttributes(attrs...))
 	return ctx, func(status int, timedOut bool, err error) {
 		took := time.Since(i.Started)
@@ -68,7 +68,7 @@ func Invoke(ctx context.Context, i Invocation) (_ context.Context, end func(stat
 func Send(ctx context.Context, queue, messageID string, send func(context.Context) error) error {
 	started := time.Now()
 	system := semconv.MessagingSystemServiceBus
-	ctx, span := tracer.Start(ctx, "send "+queue, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+	ctx, span := tracer().Start(ctx, "send "+queue, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		system, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
 		semconv.MessagingDestinationName(queue), semconv.MessagingMessageID(messageID)))
 	err := send(ctx)

@@ -35,7 +35,8 @@ const (
 	PacketsKey  = attribute.Key("pcapwarden.packets")
 )
 
-var tracer = otel.Tracer(Name, trace.WithSchemaURL(semconv.SchemaURL))
+// tracer is that of the provider that is set now.
+func tracer() trace.Tracer { return otel.Tracer(Name, trace.WithSchemaURL(semconv.SchemaURL)) }
 
 // w3c reads and writes traceparent, whatever is set globally: it is the form
 // of records and of messages.
@@ -43,7 +44,7 @@ var w3c = propagation.TraceContext{}
 
 // Start begins a span below the one of ctx.
 func Start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
-	return tracer.Start(ctx, name, o...)
+	return tracer().Start(ctx, name, o...)
 }
 
 // Resume begins a span in the trace that a record kept, though what runs now
@@ -58,7 +59,7 @@ func Resume(ctx context.Context, traceParent, name string, o ...trace.SpanStartO
 		}
 		ctx = trace.ContextWithRemoteSpanContext(ctx, kept)
 	}
-	return tracer.Start(ctx, name, o...)
+	return tracer().Start(ctx, name, o...)
 }
 
 // Remote returns ctx with the span that a traceparent names (W3C Trace

@@ -105,7 +105,7 @@ func NewWatcher(cred azcore.TokenCredential, o Options) (*Watcher, error) {
 				ActiveDirectoryAuthorityHost: cloud.AzurePublic.ActiveDirectoryAuthorityHost,
 				Services:                     map[cloud.ServiceName]cloud.ServiceConfiguration{cloud.ResourceManager: resourceManager},
 			},
-			Transport:                       bounded{transport, make(chan struct{}, or(o.InFlight, 32))},
+			Transport:                       observed{bounded{transport, make(chan struct{}, or(o.InFlight, 32))}},
 			Telemetry:                       policy.TelemetryOptions{ApplicationID: o.ApplicationID},
 			InsecureAllowCredentialWithHTTP: plain,
 			Retry: policy.RetryOptions{
