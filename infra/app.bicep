@@ -31,6 +31,7 @@ param namespace string
 @description('The URI of the key that signs manifests.')
 param signer string
 
+param context string
 param starts string
 
 var records = 'https://${recordsAccount}.blob.${environment().suffixes.storage}'
@@ -76,7 +77,7 @@ var analyze = {
   PCAPWARDEN_SERVICEBUS__credential: 'managedidentity'
   PCAPWARDEN_SERVICEBUS__clientId: identity.clientId
   PCAPWARDEN_FUNCTION_TIMEOUT: '29m'
-  PCAPWARDEN_CONTEXT: 'off'
+  PCAPWARDEN_CONTEXT: context
   'AzureWebJobs.startcaptures.Disabled': 'true'
   'AzureWebJobs.sweepcaptures.Disabled': 'true'
   'AzureWebJobs.captures.Disabled': 'true'

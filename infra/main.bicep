@@ -17,7 +17,7 @@ param location string
 @description('Where captures land, one account a region: [{ region, subnets }], with the subnets of the machines that upload there.')
 param landings array
 
-@description('What may be captured: [{ subscription, watcherGroup, resourceGroups }], as in the policy.')
+@description('What may be captured: [{ subscription, watcherGroup, resourceGroups }], as in the policy; and networkGroups, the groups of the virtual networks, if context is on.')
 param targets array
 
 @description('The app registration that callers get tokens for: its api:// URI. infra/entra.sh makes it.')
@@ -47,6 +47,10 @@ param immutableDays int = 1
 @description('The kill switch: off starts no capture.')
 @allowed(['on', 'off'])
 param starts string = 'on'
+
+@description('Findings come with what the rules of the network say: analyze may ask Azure, and change nothing.')
+@allowed(['on', 'off'])
+param context string = 'off'
 
 @description('In the currency of the subscription, a month.')
 param monthlyBudget int = 200
@@ -86,7 +90,7 @@ module roles 'roles.bicep' = {
 module network 'network.bicep' = {
   name: 'network'
   scope: group
-  params: { location: location, token: token, tags: tags, addressSpace: addressSpace }
+  params: { location: location, token: token, tags: tags, addressSpace: addressSpace, context: context }
 }
 
 module observability 'observability.bicep' = {
@@ -229,6 +233,7 @@ module control 'app.bicep' = {
     vaultAccount: vault.outputs.account
     namespace: queues.outputs.namespace
     signer: signing.outputs.signer
+    context: context
     starts: starts
   }
 }
@@ -254,6 +259,7 @@ module analyze 'app.bicep' = {
     vaultAccount: vault.outputs.account
     namespace: queues.outputs.namespace
     signer: signing.outputs.signer
+    context: context
     starts: starts
   }
 }
@@ -266,6 +272,11 @@ module target 'target.bicep' = [for t in targets: {
     token: token
     watcherGroup: t.watcherGroup
     resourceGroups: t.resourceGroups
+    networkGroups: t.?networkGroups ?? []
+    context: context
+    analyze: identities.outputs.analyze.principalId
+    contextRole: roles.outputs.contextReader
+    addressRole: roles.outputs.addressReader
     control: identities.outputs.control.principalId
     operatorRole: roles.outputs.captureOperator
     targetRole: roles.outputs.targetReader

@@ -5,6 +5,7 @@ param location string
 param token string
 param tags object
 param addressSpace string
+param context string
 
 // What both apps reach. Private endpoints are in the network.
 var inside = [
@@ -62,11 +63,28 @@ var inside = [
   }
 ]
 
+// Where captures are started, and rules asked for.
+var manager = [
+  {
+    name: 'to-resource-manager'
+    properties: {
+      priority: 130
+      direction: 'Outbound'
+      access: 'Allow'
+      protocol: 'Tcp'
+      sourceAddressPrefix: 'VirtualNetwork'
+      sourcePortRange: '*'
+      destinationAddressPrefix: 'AzureResourceManager'
+      destinationPortRange: '443'
+    }
+  }
+]
+
 resource analyzeRules 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
   name: 'nsg-pcapwarden-analyze-${token}'
   location: location
   tags: tags
-  properties: { securityRules: inside }
+  properties: { securityRules: context == 'on' ? concat(inside, manager) : inside }
 }
 
 resource controlRules 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
@@ -74,20 +92,7 @@ resource controlRules 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
   location: location
   tags: tags
   properties: {
-    securityRules: concat(inside, [
-      {
-        name: 'to-resource-manager'
-        properties: {
-          priority: 130
-          direction: 'Outbound'
-          access: 'Allow'
-          protocol: 'Tcp'
-          sourceAddressPrefix: 'VirtualNetwork'
-          sourcePortRange: '*'
-          destinationAddressPrefix: 'AzureResourceManager'
-          destinationPortRange: '443'
-        }
-      }
+    securityRules: concat(inside, manager, [
       {
         name: 'to-entra'
         properties: {

@@ -23,6 +23,8 @@ func TestRolesAreWhatTheProgramNeeds(t *testing.T) {
 		"captureOperator":    {arm.OperatorActions(), nil},
 		"targetReader":       {arm.TargetActions(), nil},
 		"subscriptionReader": {arm.SubscriptionActions(), nil},
+		"contextReader":      {arm.ContextActions(), nil},
+		"addressReader":      {arm.ContextSubscriptionActions(), nil},
 		"landingGrant":       {arm.LandingActions(), nil},
 		"landingClearer":     {nil, blob.ClearerActions()},
 		"evidenceWriter":     {nil, blob.WriterActions()},

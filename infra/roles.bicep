@@ -81,6 +81,57 @@ resource subscriptionReader 'Microsoft.Authorization/roleDefinitions@2022-04-01'
   }
 }
 
+@description('On the watchers and on the groups of machines and networks: ask what the rules of the network say. It changes nothing; analyze has it where findings come with that context.')
+resource contextReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'context-reader')
+  properties: {
+    roleName: 'PCAP Context Reader ${token}'
+    description: 'Asks what the rules of the network say about a flow.'
+    type: 'CustomRole'
+    assignableScopes: scopes
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Network/networkWatchers/read'
+          'Microsoft.Network/networkWatchers/ipFlowVerify/action'
+          'Microsoft.Network/networkWatchers/nextHop/action'
+          'Microsoft.Network/networkWatchers/networkConfigurationDiagnostic/action'
+          'Microsoft.Compute/virtualMachines/read'
+          'Microsoft.Network/networkInterfaces/read'
+          'Microsoft.Compute/virtualMachineScaleSets/virtualMachines/networkInterfaces/read'
+          'Microsoft.Compute/virtualMachineScaleSets/networkInterfaces/read'
+          'Microsoft.Network/networkInterfaces/effectiveNetworkSecurityGroups/action'
+          'Microsoft.Network/publicIPAddresses/read'
+          'Microsoft.Network/privateEndpoints/read'
+          'Microsoft.Network/loadBalancers/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
+@description('On the subscription, with the role above: whose addresses are Azure itself.')
+resource addressReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, token, 'address-reader')
+  properties: {
+    roleName: 'PCAP Address Reader ${token}'
+    description: 'Reads the addresses that Azure publishes, and polls the questions that it asked.'
+    type: 'CustomRole'
+    assignableScopes: scopes
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Network/locations/serviceTags/read'
+          'Microsoft.Network/locations/operations/read'
+          'Microsoft.Network/locations/operationResults/read'
+        ]
+        dataActions: []
+      }
+    ]
+  }
+}
+
 @description('On the landing accounts alone: Network Watcher makes the SAS that the agent uploads with in the name of who starts the capture.')
 resource landingGrant 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'landing-grant')
@@ -173,6 +224,8 @@ resource evidenceDeleter 'Microsoft.Authorization/roleDefinitions@2022-04-01' = 
 output captureOperator string = captureOperator.name
 output targetReader string = targetReader.name
 output subscriptionReader string = subscriptionReader.name
+output contextReader string = contextReader.name
+output addressReader string = addressReader.name
 output landingGrant string = landingGrant.name
 output landingClearer string = landingClearer.name
 output evidenceWriter string = evidenceWriter.name

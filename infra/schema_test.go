@@ -234,7 +234,17 @@ var ours = []string{"name", "parent", "scope", "dependsOn"}
 
 // mistakes are those of a value, as long as it is plain what the value is.
 func (s schema) mistakes(f *bicep.File, n *bicep.Node, path string) []string {
-	n = plain(f, n)
+	if n = plain(f, n); n != nil && n.Type == "call_expression" { // concat, union: what they join
+		var wrong []string
+		for _, part := range n.Children[1].Children {
+			for _, m := range s.mistakes(f, part, path) {
+				if !strings.Contains(m, " lacks ") { // another part may have it
+					wrong = append(wrong, m)
+				}
+			}
+		}
+		return wrong
+	}
 	choices := s.choices()
 	if n == nil || len(choices) == 0 {
 		return nil
@@ -262,9 +272,12 @@ func plain(f *bicep.File, n *bicep.Node) *bicep.Node {
 			}
 		}
 		return nil
-	case "for_statement":
-		return n
-	case "object", "array", "string", "number", "boolean", "ternary_expression":
+	case "call_expression":
+		if name := n.Children[0].Text(); name == "concat" || name == "union" {
+			return n
+		}
+		return nil
+	case "for_statement", "object", "array", "string", "number", "boolean", "ternary_expression":
 		return n
 	}
 	return nil

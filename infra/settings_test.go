@@ -54,7 +54,7 @@ func sample(n *bicep.Node, mode config.Mode) string {
 		return "11111111-2222-4333-8444-555555555555"
 	case "mode":
 		return string(mode)
-	case "starts":
+	case "starts", "context":
 		return "on"
 	case "audience":
 		return "api://pcapwarden"

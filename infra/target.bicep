@@ -9,7 +9,16 @@ param watcherGroup string
 @description('The groups that opted in.')
 param resourceGroups array
 
+@description('The groups of their virtual networks, where they are others.')
+param networkGroups array
+
+@allowed(['on', 'off'])
+param context string
+
 param control string
+param analyze string
+param contextRole string
+param addressRole string
 param operatorRole string
 param targetRole string
 param subscriptionRole string
@@ -26,6 +35,23 @@ module machines 'grant.bicep' = [for g in resourceGroups: {
   scope: resourceGroup(g)
   params: { role: targetRole, principal: control }
 }]
+
+// Where findings come with what the rules of the network say, who reads
+// packets may ask for them, and change none.
+module asks 'grant.bicep' = [for g in union([watcherGroup], resourceGroups, networkGroups): if (context == 'on') {
+  name: 'pcapwarden-context-${token}'
+  scope: resourceGroup(g)
+  params: { role: contextRole, principal: analyze }
+}]
+
+resource looksUp 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (context == 'on') {
+  name: guid(subscription().id, analyze, addressRole)
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', addressRole)
+    principalId: analyze
+    principalType: 'ServicePrincipal'
+  }
+}
 
 resource polling 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(subscription().id, control, subscriptionRole)
