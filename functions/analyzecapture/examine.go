@@ -117,7 +117,7 @@ func (a *Analyzer) document(ctx context.Context, c capture.Case, e *examined, st
 	if err := report.JSON(&document, e.analysis); err != nil {
 		return err
 	}
-	if err := report.HTML(&page, report.Page{Analysis: e.analysis, Case: about(c), Excerpts: e.excerpts}); err != nil {
+	if err := report.HTML(&page, report.Page{Analysis: e.analysis, Context: e.analysis.Context, Case: about(c), Excerpts: e.excerpts}); err != nil {
 		return err
 	}
 	for _, d := range []struct {
