@@ -47,6 +47,7 @@ type Flow struct {
 	Remote    finding.Endpoint `json:"remote"`
 	Packets   Outcome          `json:"packets"`
 	Interface string           `json:"networkInterface,omitempty"` // ARM ID
+	Subnet    string           `json:"subnet,omitempty"`           // ARM ID
 
 	Access  *Access `json:"access,omitempty"`  // what the NSGs do with it; none: not known
 	NextHop *Hop    `json:"nextHop,omitempty"` // from the machine towards the remote end

@@ -88,7 +88,7 @@ func (i *inquirer) conclude(addrs []netip.Addr) {
 func (i *inquirer) judge(f flow) Flow {
 	q := f.question
 	out := Flow{
-		Finding: f.Finding, Protocol: q.Protocol, Direction: q.Direction, Packets: f.Outcome, Interface: Harmless(q.Interface.ID),
+		Finding: f.Finding, Protocol: q.Protocol, Direction: q.Direction, Packets: f.Outcome, Interface: Harmless(q.Interface.ID), Subnet: Harmless(q.Interface.Subnet),
 		Access: f.access, NextHop: f.hop, Rules: Matching(i.rules[q.Interface.ID], q),
 	}
 	out.Local.AddrPort, out.Remote.AddrPort = q.Local, q.Remote
