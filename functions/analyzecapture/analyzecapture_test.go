@@ -51,13 +51,14 @@ type landing interface {
 
 // A bench is the function with its stores.
 type bench struct {
-	handler http.Handler
-	ledger  *capture.Ledger
-	landing landing
-	vault   *folder.Files
-	dir     string
-	records *folder.Ledger
-	signer  *custody.FileSigner
+	analyzer *analyzecapture.Analyzer
+	handler  http.Handler
+	ledger   *capture.Ledger
+	landing  landing
+	vault    *folder.Files
+	dir      string
+	records  *folder.Ledger
+	signer   *custody.FileSigner
 
 	incidents *line
 }
@@ -107,13 +108,13 @@ func newBench(t *testing.T, l landing, around func(evidence.File) evidence.File)
 		}
 		return opened{l, around}, nil
 	}
-	b.handler, err = customhandler.New(log, customhandler.Options{}, analyzecapture.New(&analyzecapture.Analyzer{
+	b.analyzer = &analyzecapture.Analyzer{
 		Ledger: b.ledger, Policy: &policy.Policy{Landing: map[string]resourceid.ID{"westeurope": resourceid.MustParse(account)}},
 		Landing: landing, Tries: ledger.In[analyzecapture.Tries](records, "tries/"), Audit: audit.New(records), Signer: b.signer,
 		Outbox: outbox.New(records, outbox.Box{Ledger: b.ledger, Queue: b.incidents, Landing: landing, Audit: audit.New(records), Now: time.Now, Log: log}),
 		Vault:  b.vault, Reports: open("reports"), Incidents: b.incidents, Now: time.Now, Log: log,
-	}))
-	if err != nil {
+	}
+	if b.handler, err = customhandler.New(log, customhandler.Options{}, analyzecapture.New(b.analyzer)); err != nil {
 		t.Fatal(err)
 	}
 	c := capture.Case{
