@@ -213,6 +213,7 @@ func (nobody) Delete(context.Context, string) error                         { re
 func (nobody) List(context.Context, string) ([]capture.Session, error)      { return nil, errNobody }
 func (nobody) InterfaceVM(context.Context, string) (string, error)          { return "", errNobody }
 func (nobody) Account(context.Context, string) (a capture.Account, _ error) { return a, errNobody }
+func (nobody) Raised(context.Context, string) (r capture.Raised, _ error)   { return r, errNobody }
 func (nobody) LookupVM(_ context.Context, _ string, _ []string, _ string) (string, error) {
 	return "", errNobody
 }

@@ -27,6 +27,7 @@ var notices = map[capture.NoticeKind]struct {
 	capture.Approve:  {incident.TypeApproval, finding.Medium},
 	capture.Trouble:  {incident.TypeTrouble, finding.High},
 	capture.Stranger: {incident.TypeSecurity, finding.High},
+	capture.Forgery:  {incident.TypeSecurity, finding.High},
 }
 
 // notify tells a person what the program can't settle by itself.

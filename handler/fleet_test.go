@@ -62,7 +62,7 @@ func TestFleet(t *testing.T) {
 		}
 		return nil
 	}
-	l := startLoop(t, o)
+	l := startVerifying(t, o)
 	var killing sync.WaitGroup
 	killing.Go(func() {
 		for range 2 {
@@ -80,6 +80,9 @@ func TestFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	body["data"].(map[string]any)["essentials"].(map[string]any)["alertTargetIDs"] = targets
+	if err := l.Raise(mustJSON(body)); err != nil {
+		t.Fatal(err)
+	}
 	began := time.Now()
 	for try := range 10 { // as other action groups of the same rule do
 		status, answer, err := l.Post(t.Context(), mustJSON(body))

@@ -61,12 +61,12 @@ resource targetReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   }
 }
 
-@description('On the subscription: where long-running calls are polled.')
+@description('On the subscription: where long-running calls are polled, and alerts are read again.')
 resource subscriptionReader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, token, 'subscription-reader')
   properties: {
     roleName: 'PCAP Subscription Reader ${token}'
-    description: 'Polls the operations that it began.'
+    description: 'Polls the operations that it began, and reads alerts.'
     type: 'CustomRole'
     assignableScopes: scopes
     permissions: [
@@ -74,6 +74,7 @@ resource subscriptionReader 'Microsoft.Authorization/roleDefinitions@2022-04-01'
         actions: [
           'Microsoft.Network/locations/operations/read'
           'Microsoft.Network/locations/operationResults/read'
+          'Microsoft.AlertsManagement/alerts/read'
         ]
         dataActions: []
       }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/alert"
@@ -72,6 +73,8 @@ func status(a *alert.Alert, r capture.Result) int {
 	switch {
 	case len(r.Cases) > 0:
 		return http.StatusAccepted
+	case slices.ContainsFunc(r.Refused, func(r policy.Refusal) bool { return r.Reason == capture.Forged || r.Reason == capture.Unverified }):
+		return http.StatusForbidden
 	case a.Condition == alert.Resolved:
 		return http.StatusOK
 	}

@@ -57,6 +57,8 @@ const (
 	Release Action = "release"
 	Expire  Action = "expire" // deletion of evidence
 	Export  Action = "export"
+	Refuse  Action = "refuse" // of an alert that Azure Monitor did not raise
+	Forget  Action = "forget" // deletion of a record whose evidence is gone for long
 
 	Seal       Action = "seal"       // of evidence in the vault; SHA256 is the manifest's envelope's
 	Clear      Action = "clear"      // deletion of the copy where it landed, the vault's being sealed

@@ -20,6 +20,7 @@ const (
 	Approve  NoticeKind = "approval" // somebody has to agree
 	Trouble  NoticeKind = "trouble"  // something has to be mended by hand
 	Stranger NoticeKind = "stranger" // a capture that nobody here asked for
+	Forgery  NoticeKind = "forgery"  // an alert that Azure Monitor did not raise
 )
 
 // Notify sends a notice.

@@ -15,6 +15,9 @@ import (
 
 // A Directory looks up what leads to a machine, and where captures land.
 type Directory interface {
+	// Raised returns an alert by its ID as Azure Monitor keeps it: ErrNotFound
+	// where it raised none.
+	Raised(ctx context.Context, alertID string) (Raised, error)
 	// InterfaceVM returns the ARM ID of the machine that a network interface
 	// belongs to: ErrNotFound.
 	InterfaceVM(ctx context.Context, networkInterface string) (string, error)

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,10 +12,29 @@ import (
 )
 
 // resolve stops what an alert started. A resolution that overtakes its alert
-// leaves a record, so that the alert starts nothing when it comes.
-func (s *Starter) resolve(ctx context.Context, a *alert.Alert, now time.Time) (Result, error) {
+// leaves a record, so that the alert starts nothing when it comes; where the
+// alert would start nothing anyway, there is none.
+func (s *Starter) resolve(ctx context.Context, a alert.Alert, now time.Time) (Result, error) {
 	r := Result{Incident: IncidentID(a.ID)}
-	_, fresh, err := s.Ledger.OpenIncident(ctx, Incident{ID: r.Incident, Alert: ref(a), Received: now, Resolved: now})
+	_, err := s.Ledger.Incident(ctx, r.Incident)
+	if errors.Is(err, ledger.ErrNotFound) {
+		fired := a
+		fired.Condition = alert.Fired
+		if d := s.Policy.Decide(fired, now); len(d.Allowed)+len(d.Awaiting) == 0 {
+			return r, nil
+		}
+	} else if err != nil {
+		return r, fmt.Errorf("read incident %s: %w", r.Incident, err)
+	}
+	a, refusal, err := s.verify(ctx, a)
+	if err != nil {
+		return r, fmt.Errorf("verify alert: %w", err)
+	}
+	if refusal != nil {
+		r.Refused = append(r.Refused, *refusal)
+		return r, nil
+	}
+	_, fresh, err := s.Ledger.OpenIncident(ctx, Incident{ID: r.Incident, Alert: ref(&a), Received: now, Resolved: now})
 	if err != nil {
 		return r, fmt.Errorf("record incident %s: %w", r.Incident, err)
 	}

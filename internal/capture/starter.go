@@ -65,9 +65,19 @@ const SwitchedOff policy.Reason = "switched-off"
 func (s *Starter) Start(ctx context.Context, a *alert.Alert, traceparent string) (Result, error) {
 	now := s.Now().UTC()
 	if a.Condition == alert.Resolved {
-		return s.resolve(ctx, a, now)
+		return s.resolve(ctx, *a, now)
 	}
 	d := s.Policy.Decide(*a, now)
+	if len(d.Allowed)+len(d.Awaiting) > 0 { // what comes to nothing is not worth a question
+		genuine, refusal, err := s.verify(ctx, *a)
+		switch {
+		case err != nil:
+			return Result{}, fmt.Errorf("verify alert: %w", err)
+		case refusal != nil:
+			return Result{Incident: IncidentID(a.ID), Refused: []policy.Refusal{*refusal}}, nil
+		}
+		a, d = &genuine, s.Policy.Decide(genuine, now)
+	}
 	r := Result{Incident: IncidentID(a.ID), Profile: d.Profile}
 	for _, refused := range d.Refused {
 		if refused.Reason != policy.AwaitingApproval {

@@ -215,6 +215,9 @@ func (p *Policy) compareWith(profile *Profile, filters []Filter, targets []Plan)
 // checkedAtStart says in words what Decide cannot know.
 func (p *Policy) checkedAtStart(plan Plan) []string {
 	var checks []string
+	if p.Alerts.Reread {
+		checks = append(checks, "alert: Azure Monitor raised it, by this rule and about this machine")
+	}
 	if plan.Lookup != "" {
 		checks = append(checks, "lookup: the machine is found, once, and in scope")
 	}

@@ -44,7 +44,7 @@ func Load(data []byte) (*Policy, error) {
 }
 
 func (p *Policy) read(root node) {
-	o, ok := root.object("version", "limits", "scope", "landing", "profiles", "expected")
+	o, ok := root.object("version", "limits", "scope", "landing", "profiles", "expected", "alerts", "records")
 	if !ok {
 		return
 	}
@@ -70,6 +70,48 @@ func (p *Policy) read(root node) {
 	}
 	if n, ok := o.optional("expected"); ok {
 		p.Expected.read(n)
+	}
+	if n, ok := o.optional("alerts"); ok {
+		p.Alerts.read(n)
+	}
+	p.Records.Retention = DefaultRetention
+	if n, ok := o.optional("records"); ok {
+		p.Records.read(n)
+	}
+}
+
+func (a *Alerts) read(n node) {
+	o, ok := n.object("reread")
+	if !ok {
+		return
+	}
+	if n, ok := o.required("reread", "required or never"); ok {
+		switch s, ok := n.text(); {
+		case ok && s == "required":
+			a.Reread = true
+		case ok && s != "never":
+			n.fail("%+q is not known here: required has Azure Monitor asked about each alert, never does not", shorten(s))
+		}
+	}
+}
+
+// The bounds of how long records are kept.
+const (
+	minRecords = 24 * time.Hour
+	maxRecords = 10 * 366 * 24 * time.Hour
+)
+
+func (r *Records) read(n node) {
+	o, ok := n.object("retention")
+	if !ok {
+		return
+	}
+	if n, ok := o.required("retention", "how long records outlive their evidence, such as 400d"); ok {
+		d, ok := n.duration(true, maxRecords)
+		if ok && d < minRecords {
+			n.fail("%s is too short: whoever asks what became of the evidence the day after should learn it", FormatDuration(d))
+		}
+		r.Retention = d
 	}
 }
 

@@ -46,6 +46,7 @@ func TestLoad(t *testing.T) {
 			Outbound:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 			Resolvers: []netip.Addr{netip.MustParseAddr("10.0.0.4")},
 		},
+		Records: policy.Records{Retention: policy.DefaultRetention},
 	}
 	opts := []cmp.Option{
 		cmpopts.IgnoreUnexported(policy.Policy{}, policy.Profile{}), cmpopts.IgnoreFields(policy.Policy{}, "Hash"),
@@ -91,6 +92,16 @@ func mistakes(t testing.TB, text string) (places []string, messages string) {
 		}
 	}
 	return places, messages
+}
+
+func TestLoadAlertsAndRecords(t *testing.T) {
+	p := load(t, change(t, "version: 1", "version: 1\nalerts: {reread: required}\nrecords: {retention: 90d}"))
+	if !p.Alerts.Reread || p.Records.Retention != 90*24*time.Hour {
+		t.Errorf("%+v, %+v", p.Alerts, p.Records)
+	}
+	if p := load(t, change(t, "version: 1", "version: 1\nalerts: {reread: never}")); p.Alerts.Reread {
+		t.Error("never is taken for required")
+	}
 }
 
 func TestLoadRefuses(t *testing.T) {
@@ -187,6 +198,11 @@ func TestLoadRefuses(t *testing.T) {
 		{"tag", "reason: agreed", "reason: !!str agreed", "22 profiles[0].approval.reason", "tags"},
 		{"merge_key", "reason: agreed", "<<: {reason: x}, reason: agreed", "22 profiles[0].approval.<<", "merge"},
 		{"duplicate_key", "reason: agreed", "reason: agreed, reason: again", "22 profiles[0].approval.reason", "twice, first in line 22"},
+		{"alerts_reread", "version: 1", "version: 1\nalerts: {reread: sometimes}", "2 alerts.reread", "required has Azure Monitor asked"},
+		{"alerts_empty", "version: 1", "version: 1\nalerts: {}", "2 alerts.reread", "required or never"},
+		{"records_short", "version: 1", "version: 1\nrecords: {retention: 1h}", "2 records.retention", "too short"},
+		{"records_long", "version: 1", "version: 1\nrecords: {retention: 99999d}", "2 records.retention", "the longest there is"},
+		{"records_unit", "version: 1", "version: 1\nrecords: {retention: 1y}", "2 records.retention", "no duration"},
 		{"list_for_keys", "{mode: standing, reason: agreed, owner: noc, approver: soc, expires: 2027-01-01}", "[a]", "22 profiles[0].approval", "expected keys"},
 	}
 	for _, tt := range tests {

@@ -18,6 +18,8 @@ type Policy struct {
 	Landing  map[string]resourceid.ID // storage account by region, see [Region]
 	Profiles []Profile                // in file order
 	Expected Expected
+	Alerts   Alerts
+	Records  Records
 
 	warnings []Mistake
 }
@@ -37,6 +39,22 @@ type Scope struct {
 	RequireTag     map[string]string // a machine needs all of these
 	DenyTag        map[string]string // a machine may have none of these
 }
+
+// Alerts says what is believed of an alert.
+type Alerts struct {
+	// Reread has Azure Monitor asked about each alert before anything is done
+	// for it: one that it does not know is refused. It takes the right to
+	// read alerts in the subscriptions whose rules send them.
+	Reread bool
+}
+
+// Records says how long is remembered what was done.
+type Records struct {
+	Retention time.Duration // from the deletion of the evidence to that of its record
+}
+
+// DefaultRetention of records is a year and what a yearly audit takes.
+const DefaultRetention = 400 * 24 * time.Hour
 
 // A Profile is a sort of capture, and the alerts that start it.
 type Profile struct {

@@ -67,6 +67,8 @@ func TestSchemaAccepts(t *testing.T) {
 		"port_number":               change(t, `"443"`, "443"),
 		"port_list":                 change(t, `"443"`, `"80;443;"`),
 		"address_list":              change(t, "203.0.113.0/28", "[10.0.0.0/24, 10.1.0.0/24]"),
+		"alerts":                    change(t, "version: 1", "version: 1\nalerts: {reread: required}"),
+		"records":                   change(t, "version: 1", "version: 1\nrecords: {retention: 90d}"),
 		"days":                      change(t, "retention: 7d", "retention: 12h"),
 	} {
 		load(t, text) // what the schema accepts here, Load does

@@ -2,16 +2,12 @@ package arm
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
 	azarm "github.com/Azure/azure-sdk-for-go/sdk/azcore/arm"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"github.com/pcapwarden/pcapwarden/internal/capture"
 )
@@ -65,29 +61,6 @@ func (w *Watcher) Account(ctx context.Context, id string) (capture.Account, erro
 }
 
 func (w *Watcher) readAccount(ctx context.Context, id *azarm.ResourceID) (capture.Account, error) {
-	client, err := azarm.NewClient("pcapwarden", "v1.0.0", w.cred, &w.options)
-	if err != nil {
-		return capture.Account{}, fmt.Errorf("set up the storage client: %w", err)
-	}
-	req, err := runtime.NewRequest(ctx, http.MethodGet, runtime.JoinPaths(client.Endpoint(), id.String()))
-	if err != nil {
-		return capture.Account{}, err
-	}
-	query := req.Raw().URL.Query()
-	query.Set("api-version", storageVersion)
-	req.Raw().URL.RawQuery = query.Encode()
-	req.Raw().Header.Set("Accept", "application/json")
-	resp, err := client.Pipeline().Do(req)
-	if err != nil {
-		return capture.Account{}, classify(ReadStorage, err)
-	}
-	if !runtime.HasStatusCode(resp, http.StatusOK) {
-		return capture.Account{}, classify(ReadStorage, runtime.NewResponseError(resp))
-	}
-	body, err := runtime.Payload(resp)
-	if err != nil {
-		return capture.Account{}, unanswered(ReadStorage, err)
-	}
 	var doc struct {
 		Location string `json:"location"`
 		Kind     string `json:"kind"`
@@ -98,8 +71,8 @@ func (w *Watcher) readAccount(ctx context.Context, id *azarm.ResourceID) (captur
 			SharedKey *bool `json:"allowSharedKeyAccess"` // absent means allowed
 		} `json:"properties"`
 	}
-	if json.Unmarshal(body, &doc) != nil {
-		return capture.Account{}, errors.New("the answer is not a storage account")
+	if err := w.read(ctx, ReadStorage, id.String(), storageVersion, &doc); err != nil {
+		return capture.Account{}, err
 	}
 	return capture.Account{
 		Region:    normalRegion(doc.Location),

@@ -44,6 +44,8 @@ const (
 	// On the subscriptions of the watchers: where long-running calls are polled.
 	ReadOperations       = "Microsoft.Network/locations/operations/read"
 	ReadOperationResults = "Microsoft.Network/locations/operationResults/read"
+	// On the subscriptions whose alert rules call: whether they really do.
+	ReadAlerts = "Microsoft.AlertsManagement/alerts/read"
 
 	// On the landing account alone: Network Watcher makes the SAS that the
 	// agent uploads with in the caller's name.
@@ -70,8 +72,11 @@ func TargetActions() []string {
 }
 
 // SubscriptionActions are what it takes to learn how a call ended that Azure
-// goes on with by itself. Scope: the subscriptions of the watchers.
-func SubscriptionActions() []string { return []string{ReadOperations, ReadOperationResults} }
+// goes on with by itself, and whether an alert is one. Scope: the
+// subscriptions of the watchers.
+func SubscriptionActions() []string {
+	return []string{ReadOperations, ReadOperationResults, ReadAlerts}
+}
 
 // ContextActions are what it takes to ask what the network's rules say about
 // a flow, and whose its addresses are; none of them changes anything. Scope:

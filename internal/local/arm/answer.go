@@ -34,6 +34,7 @@ var routes = map[string]methods{
 	"group " + pathWatcher + "/*/ipflowverify":                         {"POST": (*Server).verifyFlow},
 	"group " + pathWatcher + "/*/nexthop":                              {"POST": (*Server).nextHop},
 	"group " + pathWatcher + "/*/networkconfigurationdiagnostic":       {"POST": (*Server).diagnoseFlows},
+	"subscription " + pathAlert + "/*":                                 {"GET": (*Server).readAlert},
 	"subscription microsoft.network/locations/*/operations/*":          {"GET": (*Server).readOperation},
 	"subscription " + pathPermissions:                                  {"GET": (*Server).listPermissions},
 	"group " + pathPermissions:                                         {"GET": (*Server).listPermissions},
@@ -50,6 +51,7 @@ const (
 	pathVM       = "microsoft.compute/virtualmachines"
 	pathScaleSet = "microsoft.compute/virtualmachinescalesets"
 	pathWatcher  = "microsoft.network/networkwatchers"
+	pathAlert    = "microsoft.alertsmanagement/alerts"
 
 	pathPermissions   = "microsoft.authorization/permissions"
 	nestedPermissions = "/providers/*/permissions"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The agent extension's types, by operating system.
@@ -21,6 +22,7 @@ type World struct {
 	ScaleSets []ScaleSet
 	Watchers  []NetworkWatcher
 	Storage   []StorageAccount
+	Alerts    []Alert
 
 	// Lacks are the actions that the caller is not permitted, anywhere. They
 	// are told when the caller asks for its permissions; whether a request is
@@ -80,6 +82,16 @@ type StorageAccount struct {
 	NoSharedKey bool // refuses account keys, and with them Network Watcher
 }
 
+// An Alert is one that Azure Monitor raised.
+type Alert struct {
+	ID        string
+	Rule      string // ARM ID
+	Target    string // ARM ID
+	Severity  string
+	Condition string // Fired or Resolved
+	Fired     time.Time
+}
+
 // check finds what no request could ever reach.
 func (w *World) check() error {
 	var errs []error
@@ -102,6 +114,11 @@ func (w *World) check() error {
 		want(a.ID, "microsoft.storage/storageaccounts/*")
 	}
 	errs = append(errs, w.Network.check(want))
+	for _, a := range w.Alerts {
+		if p, err := parsePath(a.ID); err != nil || p.kind() != pathAlert+"/*" || p.group != "" {
+			errs = append(errs, fmt.Errorf("%q is not the ID of an alert", a.ID))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -114,6 +131,7 @@ func (w World) clone() World {
 	}
 	w.Watchers = slices.Clone(w.Watchers)
 	w.Storage = slices.Clone(w.Storage)
+	w.Alerts = slices.Clone(w.Alerts)
 	w.Network = w.Network.clone()
 	return w
 }

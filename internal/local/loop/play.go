@@ -68,6 +68,9 @@ var retries = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 *
 // which no action group repeats, it is sent as by another action group of the
 // same alert rule: rules have up to five.
 func (l *Loop) fire(ctx context.Context, alert []byte, what string) (incidentID string, err error) {
+	if err := l.Raise(alert); err != nil {
+		return "", err
+	}
 	var status int
 	for n := 0; ; n++ {
 		var answer []byte

@@ -36,4 +36,6 @@ landing:
   - region: REGION
     storageAccountId: LANDING
 
+alerts: {reread: required}
+
 `
