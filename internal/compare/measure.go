@@ -202,8 +202,9 @@ func percent(v float64) string {
 	return fmt.Sprintf("%.0f %%", v)
 }
 
+// capital begins a sentence. Names of machines are written as they are.
 func capital(s string) string {
-	if s == "" {
+	if !strings.HasPrefix(s, "the ") {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]

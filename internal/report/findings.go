@@ -118,7 +118,7 @@ func newFinding(number int, f *finding.Finding, r reader, excerpts []Excerpt) fi
 	}
 	for _, key := range sortedKeys(f.Detail) {
 		x := fact{Name: spaced(printable(key)), Value: detail(f.Detail[key], 0)}
-		if text, ok := f.Detail[key].(string); ok && strange(text) {
+		if text, ok := f.Detail[key].(string); ok && (strange(text) || slices.Contains(foreignDetails, key)) {
 			x.Value, x.Foreign = name(text), true
 		}
 		v.Detail = append(v.Detail, x)

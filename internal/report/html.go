@@ -113,7 +113,7 @@ func newView(in Page) *view {
 		p.Timeline = newTimeline(a, about)
 	}
 	for i := range a.Ladders {
-		p.Ladders = append(p.Ladders, newLadder(i+1, a))
+		p.Ladders = append(p.Ladders, newLadder(i+1, a, r))
 	}
 	return p
 }

@@ -186,7 +186,7 @@ func newMemberView(number int, m *member) memberView {
 		v.Role = "compared with"
 	}
 	if m.Analysis == nil {
-		v.Word = "No capture"
+		v.Word = "No capture:"
 		return v
 	}
 	c := m.Analysis.Capture

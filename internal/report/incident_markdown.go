@@ -45,9 +45,7 @@ func IncidentMarkdown(w io.Writer, captures []Page) error {
 			d.row(mdText(c.Name), mdCodeRaw(c.SHA256), mdCodeRaw(c.Evidence), c.DeleteAfter)
 		}
 	}
-	d.footer(v.Program)
-	_, err := d.b.WriteTo(w)
-	return err
+	return d.end(w, v.Program)
 }
 
 func (d *ticket) compared(v *incidentView) {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,9 +30,10 @@ const (
 // A ladderView is a sequence diagram in parts, and the same as a table.
 type ladderView struct {
 	ID, Title string
-	Number    int    // of the finding that it proves, from 1, or 0
-	Kind      string // its kind
-	Wide      bool   // more than two lanes
+	Heading   []piece // the title
+	Number    int     // of the finding that it proves, from 1, or 0
+	Kind      string  // its kind
+	Wide      bool    // more than two lanes
 	Parts     []ladderPart
 	Rows      []ladderRow
 	Cut       bool // the connection went on
@@ -68,18 +70,21 @@ type arrow struct {
 	Label            string
 	Packet, Time     string
 	Key, Self, Known bool
+	Foreign          bool // the label has a name from a packet
 }
 
 type ladderRow struct {
 	Packet, Clock, Elapsed, Delta, Label string
+	What                                 []piece  // the label
 	From, To                             []string // in pieces that a line may break between
 	Key                                  bool
 }
 
-func newLadder(number int, a *analysis.Analysis) *ladderView {
+func newLadder(number int, a *analysis.Analysis, r reader) *ladderView {
 	l := &a.Ladders[number-1]
+	heading := r.prose(l.Title)
 	v := &ladderView{
-		ID: "ladder-" + strconv.Itoa(number), Title: printableText(l.Title), Wide: len(l.Lanes) > 2,
+		ID: "ladder-" + strconv.Itoa(number), Title: join(heading), Heading: heading, Wide: len(l.Lanes) > 2,
 		Cut: len(l.Steps) >= analysis.MaxLadderSteps,
 	}
 	var proves *finding.Finding
@@ -93,7 +98,7 @@ func newLadder(number int, a *analysis.Analysis) *ladderView {
 	if len(l.Steps) == 0 {
 		return v
 	}
-	v.Rows = ladderRows(l)
+	v.Rows = ladderRows(l, r)
 	d := &drawing{view: v, ladder: l}
 	d.begin()
 	d.heads(proves)
@@ -104,15 +109,16 @@ func newLadder(number int, a *analysis.Analysis) *ladderView {
 	return v
 }
 
-func ladderRows(l *analysis.Ladder) []ladderRow {
+func ladderRows(l *analysis.Ladder, r reader) []ladderRow {
 	rows := make([]ladderRow, len(l.Steps))
 	start, previous := l.Steps[0].Time, l.Steps[0].Time
 	decimals := elapsedDecimals(l)
 	for i, s := range l.Steps {
+		what := r.prose(s.Label)
 		rows[i] = ladderRow{
 			Packet: strconv.FormatInt(s.Packet, 10), Clock: s.Time.UTC().Format("15:04:05.000000"),
 			Elapsed: strconv.FormatFloat(s.Time.Sub(start).Seconds(), 'f', decimals, 64),
-			Delta:   span(s.Time.Sub(previous)), From: lane(l, s.From), To: lane(l, s.To), Label: printableText(s.Label), Key: s.Key,
+			Delta:   span(s.Time.Sub(previous)), From: lane(l, s.From), To: lane(l, s.To), Label: join(what), What: what, Key: s.Key,
 		}
 		previous = s.Time
 	}
@@ -280,6 +286,7 @@ func (d *drawing) step(i int) {
 	a := arrow{
 		Y: d.y + lineBelow, TextY: d.y + textBelow, Label: shortLabel(row.Label),
 		Packet: row.Packet, Time: row.Elapsed, Key: s.Key,
+		Foreign: slices.ContainsFunc(row.What, func(p piece) bool { return p.Foreign }),
 	}
 	lanes := len(d.ladder.Lanes)
 	if from, to := s.From, s.To; from >= 0 && from < lanes && to >= 0 && to < lanes {

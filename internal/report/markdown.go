@@ -37,9 +37,7 @@ func Markdown(w io.Writer, p Page) error {
 	for _, c := range v.Coverage {
 		d.line("- %s", mdText(c))
 	}
-	d.footer(v.Program)
-	_, err := d.b.WriteTo(w)
-	return err
+	return d.end(w, v.Program)
 }
 
 // A ticket is Markdown that is being written.
@@ -129,7 +127,7 @@ func (d *ticket) deciding(v *view) {
 	}
 	l := v.Ladders[0]
 	d.heading(2, "The deciding packets")
-	d.line("%s\n", mdText(l.Title))
+	d.line("%s\n", mdProse(l.Heading))
 	d.table("Packet", "Seconds", "From", "To", "What")
 	const most = 24
 	for i, r := range l.Rows {
@@ -137,7 +135,7 @@ func (d *ticket) deciding(v *view) {
 			d.line("\n%d packets more are on the page.", len(l.Rows)-most)
 			break
 		}
-		what := mdText(r.Label)
+		what := mdProse(r.What)
 		if r.Key {
 			what = "**" + what + "** (proof)"
 		}
@@ -258,6 +256,22 @@ func (d *ticket) custody(v *custodyView) {
 	for _, t := range v.Transfers {
 		d.row(t.Sequence, t.At, mdText(t.Action), mdText(t.Actor), mdText(t.Outcome))
 	}
+}
+
+// maxTicket is what tickets hold: GitHub takes 65,536 characters.
+const maxTicket = 60_000
+
+// end writes the ticket, cut where it is longer than a ticket may be.
+func (d *ticket) end(w io.Writer, program string) error {
+	const footer = 1000
+	if d.b.Len() > maxTicket-footer {
+		at := bytes.LastIndexByte(d.b.Bytes()[:maxTicket-footer], '\n')
+		d.b.Truncate(at + 1)
+		d.line("\nThis was too long for a ticket; the page has the rest.")
+	}
+	d.footer(program)
+	_, err := d.b.WriteTo(w)
+	return err
 }
 
 func (d *ticket) footer(program string) {

@@ -75,7 +75,7 @@ func mdCodeRaw(s string) string {
 	}
 	var b strings.Builder
 	b.WriteByte('`')
-	if strings.ContainsRune("=+-@", rune(s[0])) {
+	if strings.ContainsRune("=+-", rune(s[0])) {
 		b.WriteByte('\'') // a spreadsheet that the table is pasted into would reckon
 	}
 	for _, r := range s {

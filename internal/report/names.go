@@ -19,13 +19,18 @@ func name(s string) string { return printable(aLabel(s)) }
 
 func aLabel(s string) string {
 	const longest = 253 // octets of a name (RFC 1035)
-	if ascii(s) || len(s) > longest {
-		return s
+	if ascii(s) || len(s) > longest || strings.IndexFunc(s, func(r rune) bool { return !inHost(r) }) >= 0 {
+		return s // no name of a host: what hides in it is to be seen
 	}
 	if label, err := idna.Punycode.ToASCII(s); err == nil && ascii(label) {
 		return label
 	}
 	return s
+}
+
+// inHost reports whether r may be in a name of a host before it is encoded.
+func inHost(r rune) bool {
+	return r == '-' || r == '.' || r == '_' || unicode.In(r, unicode.Letter, unicode.Mark, unicode.Digit)
 }
 
 func ascii(s string) bool {
@@ -110,6 +115,15 @@ func (r reader) prose(s string) []piece {
 		s = s[min(len(s), at+len(known)):]
 	}
 	return out
+}
+
+// join is the text of a sentence, where marks have no place.
+func join(pieces []piece) string {
+	var b strings.Builder
+	for _, p := range pieces {
+		b.WriteString(p.Text)
+	}
+	return b.String()
 }
 
 // words puts the words of a sentence, where blanks are single.

@@ -86,7 +86,7 @@ func TestLadderShowsPausesAndAllSteps(t *testing.T) {
 	for i := range 57 {
 		*steps = append(*steps, analysis.Step{Packet: int64(100 + i), Time: after(5006*ms + time.Duration(i)*ms), From: i % 3, To: (i + 1) % 3, Label: "more"})
 	}
-	v := newLadder(1, a)
+	v := newLadder(1, a, newReader(a))
 	if len(v.Rows) != 60 || !v.Cut || !v.Wide {
 		t.Errorf("%d rows, cut %v, wide %v; want 60, true, true", len(v.Rows), v.Cut, v.Wide)
 	}
