@@ -32,6 +32,10 @@ param namespace string
 param signer string
 
 param context string
+
+@description('Where traces, metrics and logs go, as OTLP over HTTP; empty: nowhere.')
+param otlpEndpoint string
+
 param starts string
 
 var records = 'https://${recordsAccount}.blob.${environment().suffixes.storage}'
@@ -62,11 +66,11 @@ var control = {
   PCAPWARDEN_LANDED_QUEUE: 'sb://${namespace}.servicebus.windows.net/capture-landed'
   PCAPWARDEN_SWEEP_SCHEDULE: '0 * * * * *'
   PCAPWARDEN_SWEEP_CLIENT_ID: sweeper.clientId
-  PCAPWARDEN_ARM_ENDPOINT: 'https://management.azure.com'
+  PCAPWARDEN_ARM_ENDPOINT: environment().resourceManager
   PCAPWARDEN_AUTH: 'entra'
   PCAPWARDEN_TENANT_ID: tenant().tenantId
   PCAPWARDEN_AUDIENCE: audience
-  PCAPWARDEN_AUTHORITY: 'https://login.microsoftonline.com'
+  PCAPWARDEN_AUTHORITY: environment().authentication.loginEndpoint
   PCAPWARDEN_STARTS: starts
   'AzureWebJobs.analyzecapture.Disabled': 'true'
 }
@@ -81,6 +85,12 @@ var analyze = {
   'AzureWebJobs.startcaptures.Disabled': 'true'
   'AzureWebJobs.sweepcaptures.Disabled': 'true'
   'AzureWebJobs.captures.Disabled': 'true'
+}
+
+// docs/TELEMETRY.md has these standard variables.
+var telemetry = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
+  OTEL_SERVICE_NAME: 'pcapwarden-${mode}'
 }
 
 // Azure Monitor calls control; people and deployments come from where they
@@ -217,7 +227,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
 resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: app
   name: 'appsettings'
-  properties: union(everywhere, mode == 'control' ? control : analyze)
+  properties: union(everywhere, mode == 'control' ? control : analyze, empty(otlpEndpoint) ? {} : telemetry)
 }
 
 // Deployments come with Entra tokens alone.

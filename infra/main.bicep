@@ -44,6 +44,9 @@ param addressSpace string = '10.91.0.0/24'
 @maxValue(365)
 param immutableDays int = 1
 
+@description('A collector of OpenTelemetry that the apps reach inside their network, as https://HOST:4318; empty: none.')
+param otlpEndpoint string = ''
+
 @description('The kill switch: off starts no capture.')
 @allowed(['on', 'off'])
 param starts string = 'on'
@@ -234,6 +237,7 @@ module control 'app.bicep' = {
     namespace: queues.outputs.namespace
     signer: signing.outputs.signer
     context: context
+    otlpEndpoint: otlpEndpoint
     starts: starts
   }
 }
@@ -260,6 +264,7 @@ module analyze 'app.bicep' = {
     namespace: queues.outputs.namespace
     signer: signing.outputs.signer
     context: context
+    otlpEndpoint: otlpEndpoint
     starts: starts
   }
 }

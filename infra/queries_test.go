@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -60,6 +61,30 @@ func TestQueriesKnowTheEvents(t *testing.T) {
 	}
 	if events < 10 {
 		t.Errorf("only %d events were looked at", events)
+	}
+}
+
+// TestQueriesKnowTheMetrics: the same, for metrics.
+func TestQueriesKnowTheMetrics(t *testing.T) {
+	recorded := literals(t)
+	name := regexp.MustCompile(`\bName (?:==|in) (\([^)]*\)|"[^"]*")`)
+	word := regexp.MustCompile(`"([^"]*)"`)
+	metrics := 0
+	for file, text := range queries(t) {
+		if !strings.Contains(text, "AppMetrics") {
+			continue
+		}
+		for _, m := range name.FindAllStringSubmatch(text, -1) {
+			for _, w := range word.FindAllStringSubmatch(m[1], -1) {
+				metrics++
+				if !recorded[w[1]] {
+					t.Errorf("%s: nobody records %q", file, w[1])
+				}
+			}
+		}
+	}
+	if metrics < 5 {
+		t.Errorf("only %d metrics were looked at", metrics)
 	}
 }
 
@@ -125,4 +150,29 @@ func literals(t *testing.T) map[string]bool {
 		}
 	}
 	return all
+}
+
+// TestLinesAreNotSampled: rules look for lines that are missing, and the
+// workbook counts them.
+func TestLinesAreNotSampled(t *testing.T) {
+	text, err := os.ReadFile("../host.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var host struct {
+		Logging struct {
+			ApplicationInsights struct {
+				SamplingSettings struct{ ExcludedTypes string }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &host); err != nil {
+		t.Fatal(err)
+	}
+	whole := strings.Split(host.Logging.ApplicationInsights.SamplingSettings.ExcludedTypes, ";")
+	for _, kind := range []string{"Trace", "Request", "Exception"} {
+		if !slices.Contains(whole, kind) {
+			t.Errorf("some of each %s are left out", kind)
+		}
+	}
 }

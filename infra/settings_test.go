@@ -37,7 +37,7 @@ func settings(t *testing.T, mode config.Mode) map[string]*bicep.Node {
 		maps.Insert(values, app.Vars[i].Value.Props())
 	}
 	n := of(map[string]*bicep.File{"app.bicep": app}, "Microsoft.Web/sites/config", func(_ *bicep.File, r bicep.Resource) {
-		if have, want := r.Body.At("properties").Text(), "union(everywhere, mode == 'control' ? control : analyze)"; have != want {
+		if have, want := r.Body.At("properties").Text(), "union(everywhere, mode == 'control' ? control : analyze, empty(otlpEndpoint) ? {} : telemetry)"; have != want {
 			t.Errorf("the settings are %s, want %s", have, want)
 		}
 	})
@@ -56,6 +56,12 @@ func sample(n *bicep.Node, mode config.Mode) string {
 		return string(mode)
 	case "starts", "context":
 		return "on"
+	case "environment().resourceManager": // they end so
+		return "https://management.azure.com/"
+	case "environment().authentication.loginEndpoint":
+		return "https://login.microsoftonline.com/"
+	case "signer":
+		return "https://vault.vault.azure.net/keys/manifests"
 	case "audience":
 		return "api://pcapwarden"
 	}

@@ -10,6 +10,7 @@ var panels = [
   { title: 'From end of capture to finding: 95 % within 10 min', look: 'table', query: loadTextContent('queries/stop-to-finding.kql') }
   { title: 'Evidence by deletion date', look: 'barchart', query: loadTextContent('queries/evidence-by-deletion-date.kql') }
   { title: 'Refusals by reason', look: 'table', query: loadTextContent('queries/refusals.kql') }
+  { title: 'Service levels, as measured', look: 'table', query: loadTextContent('queries/service-levels.kql') }
   { title: 'Throttle headroom', look: 'timechart', query: loadTextContent('queries/throttle-headroom.kql') }
   { title: 'Own failures', look: 'table', query: loadTextContent('queries/own-failures.kql') }
 ]
