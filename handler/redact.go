@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/pcapwarden/pcapwarden/internal/redact"
 )
@@ -39,20 +40,24 @@ func redactCapture(ctx context.Context, e environment, args []string) int {
 	flags.DurationVar(&o.ShiftTime, "shift-time", 0, "add `DURATION`, such as -2400h, to all times")
 	flags.BoolVar(&o.KeepOUI, "keep-oui", false, "keep the maker's half of Ethernet addresses")
 	flags.BoolVar(&o.HidePlatform, "hide-platform", false, "replace 168.63.129.16 and 169.254.169.254, too, which all of Azure has in common")
-	names, err := parse(flags, args)
+	names := choice{"strip", []string{"strip", "hash"}}
+	flags.Var(&names, "names", "strip cuts all payload; hash keeps `WHAT` DNS, DHCP, TLS hellos and HTTP heads say, with other names")
+	tlp := choice{"amber", []string{"red", "amber+strict", "amber", "green", "clear"}}
+	flags.Var(&tlp, "tlp", "how far the derivative may go (TLP 2.0): red, amber+strict, amber, green or clear `MARKING`")
+	files, err := parse(flags, args)
 	if err != nil {
 		return usageCode(err)
 	}
-	if len(names) != 2 || names[1] == "-" {
+	if len(files) != 2 || files[1] == "-" {
 		flags.Usage()
 		return exitUsage
 	}
-	o.Version = buildVersion()
+	o.Version, o.HashNames, o.TLP = buildVersion(), names.value == "hash", redact.TLP("TLP:"+strings.ToUpper(tlp.value))
 	if o.Key, err = loadKey(e, *keyFile); err != nil {
 		fmt.Fprintf(e.stderr, "pcapwarden redact: %v\n", err)
 		return exitUsage
 	}
-	record, err := redactFile(ctx, e, names[0], names[1], o)
+	record, err := redactFile(ctx, e, files[0], files[1], o)
 	if err != nil {
 		if ctx.Err() != nil {
 			fmt.Fprintln(e.stderr, "pcapwarden redact: interrupted; nothing is written")
@@ -61,14 +66,14 @@ func redactCapture(ctx context.Context, e environment, args []string) int {
 		fmt.Fprintf(e.stderr, "pcapwarden redact: %v\n", err)
 		return exitError
 	}
-	fmt.Fprintf(e.stdout, "%s: %d of %d packets\n", names[1], record.Output.Packets, record.WasDerivedFrom.Packets)
+	fmt.Fprintf(e.stdout, "%s: %d of %d packets\n", files[1], record.Output.Packets, record.WasDerivedFrom.Packets)
 	for _, reason := range slices.Sorted(maps.Keys(record.Dropped)) {
 		fmt.Fprintf(e.stdout, "  %d dropped: %s\n", record.Dropped[reason], reason)
 	}
 	if d := record.WasDerivedFrom.Damage; d != "" {
 		fmt.Fprintf(e.stdout, "  the rest is missing: %s\n", d)
 	}
-	fmt.Fprintf(e.stdout, "%s: what was done, and what it still tells\n", names[1]+recordSuffix)
+	fmt.Fprintf(e.stdout, "%s: what was done, and what it still tells\n", files[1]+recordSuffix)
 	return exitOK
 }
 

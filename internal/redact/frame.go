@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/redact/message"
 )
 
 // A Reason says why a packet was dropped.
@@ -51,6 +52,8 @@ type frame struct {
 	depth  int
 	sums   []checksum
 	wrong  bool // a checksum was, and is
+
+	messages *message.Rewriter // nil: payload is cut
 }
 
 // rewrite fills f with a copy of rec and rewrites it.

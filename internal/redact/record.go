@@ -2,6 +2,7 @@ package redact
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
@@ -16,11 +17,25 @@ type Record struct {
 	Tool           Tool             `json:"tool"`
 	WasDerivedFrom Source           `json:"wasDerivedFrom"`
 	Output         Output           `json:"output"`
+	TLP            TLP              `json:"tlp"`
 	KeyID          string           `json:"keyId"` // a hash of the key
 	Transforms     []string         `json:"transforms"`
 	Dropped        map[Reason]int64 `json:"dropped"` // packets that are not in the output, by reason
 	ResidualRisk   []string         `json:"residualRisk"`
 }
+
+// A TLP marking says how far a document may go (FIRST, Traffic Light Protocol
+// 2.0).
+type TLP string
+
+// The markings.
+const (
+	TLPRed         TLP = "TLP:RED"
+	TLPAmberStrict TLP = "TLP:AMBER+STRICT"
+	TLPAmber       TLP = "TLP:AMBER"
+	TLPGreen       TLP = "TLP:GREEN"
+	TLPClear       TLP = "TLP:CLEAR"
+)
 
 // A Tool is the program that made a derivative.
 type Tool struct {
@@ -52,10 +67,19 @@ type Output struct {
 
 // record tells what was done.
 func (j *job) record(source, output *counter, about pcap.Summary) *Record {
+	payload := "payload: cut; captured lengths shrink, lengths on the wire and in headers stay; fragments are filled with zeros"
+	risks := residualRisk
+	if j.options.HashNames {
+		payload += "; kept are whole messages of DNS and DHCP, hellos and alerts of TLS, and heads of HTTP messages, without what is free text, random or not known in them"
+		risks = append(slices.Clone(risks), namesRisk...)
+	}
 	transforms := []string{
-		"payload: cut; captured lengths shrink, lengths on the wire and in headers stay; fragments are filled with zeros",
+		payload,
 		"IPv4 and IPv6 addresses: Crypto-PAn, AES-128, prefixes preserved; also in ARP, neighbor discovery, tunnels and quotes of ICMP errors",
 		"special addresses: unspecified, loopback, broadcast and well-known groups stay; other groups stay groups",
+	}
+	if j.options.HashNames {
+		transforms = append(transforms, "names: HMAC-SHA-512, keyed, label by label, each with all that is behind it; lengths stay; addresses in messages as in headers")
 	}
 	if !j.options.HidePlatform {
 		transforms = append(transforms, "168.63.129.16 and 169.254.169.254: stay; they are the same in all of Azure")
@@ -78,11 +102,18 @@ func (j *job) record(source, output *counter, about pcap.Summary) *Record {
 		Tool:           Tool{Name: "pcapwarden", Version: j.options.Version},
 		WasDerivedFrom: Source{SHA256: source.sum(), Bytes: source.bytes, Packets: about.Packets, Damage: j.damage, CutShort: about.CutShort},
 		Output:         Output{SHA256: output.sum(), Bytes: output.bytes, Packets: j.packets, LinkType: j.link.String(), WrongChecksums: j.wrong},
+		TLP:            j.options.TLP,
 		KeyID:          j.options.Key.ID(),
 		Transforms:     transforms,
 		Dropped:        maps.Clone(j.dropped),
-		ResidualRisk:   residualRisk,
+		ResidualRisk:   risks,
 	}
+}
+
+// namesRisk is what names still tell when they were replaced.
+var namesRisk = []string{
+	"Names keep the lengths of their labels, and which of them end alike: often that is enough to guess well-known ones. Labels of one or two letters may become the same.",
+	"Query types, codes, times to live, ciphers, versions and HTTP status stay: they tell services and programs.",
 }
 
 // residualRisk is what a derivative still tells, and what to do about it.

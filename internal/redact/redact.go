@@ -21,6 +21,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/redact/message"
 )
 
 // Options say how to redact.
@@ -29,6 +30,8 @@ type Options struct {
 	ShiftTime    time.Duration // added to the time of every packet that has one
 	KeepOUI      bool          // the first half of Ethernet addresses stays: who made the card
 	HidePlatform bool          // 168.63.129.16 and 169.254.169.254 are replaced, too
+	HashNames    bool          // messages of DNS, DHCP, TLS and HTTP stay as far as package message knows them, with other names
+	TLP          TLP           // how far the derivative may go; empty is TLPAmber
 	Version      string        // of the program, for the record
 }
 
@@ -46,6 +49,9 @@ func Run(ctx context.Context, src io.Reader, dst io.Writer, o Options) (*Record,
 	if o.Key == (Key{}) {
 		return nil, errors.New("redact: there is no key")
 	}
+	if o.TLP == "" {
+		o.TLP = TLPAmber
+	}
 	source := &counter{hash: sha256.New()}
 	r, err := pcap.NewReader(io.TeeReader(src, source))
 	if err != nil {
@@ -54,6 +60,9 @@ func Run(ctx context.Context, src io.Reader, dst io.Writer, o Options) (*Record,
 	output := &counter{hash: sha256.New()}
 	j := &job{options: o, mapper: newMapper(o), dst: io.MultiWriter(dst, output), dropped: map[Reason]int64{}}
 	j.frame.m = j.mapper
+	if o.HashNames {
+		j.frame.messages = message.New(newNamer(j.mapper))
+	}
 	for n := 0; ; n++ {
 		if n%between == 0 && ctx.Err() != nil {
 			return nil, context.Cause(ctx)

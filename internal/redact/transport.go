@@ -18,6 +18,9 @@ func (f *frame) tcp(u upper) Reason {
 	}
 	f.promise(checksum{at: f.at + 16, from: f.at, length: u.length, pseudo: u.pseudo(u.length)})
 	f.at += n
+	if f.messages != nil && n >= 20 && !u.quoted {
+		f.at += f.messages.Segment(be16(h), be16(h[2:]), f.rest(), f.source[f.at:len(f.b)])
+	}
 	return kept
 }
 
@@ -76,6 +79,12 @@ func (f *frame) udp(u upper) Reason {
 	f.at += 8
 	if u.quoted {
 		return kept
+	}
+	if f.messages != nil {
+		if n := f.messages.Datagram(be16(h), be16(h[2:]), f.rest(), f.source[f.at:len(f.b)]); n > 0 {
+			f.at += n
+			return kept
+		}
 	}
 	return f.udpTunnel(be16(h), be16(h[2:]))
 }
