@@ -39,7 +39,8 @@ func splitApps() []loop.App {
 			}
 		}
 		if mode == config.Analyze {
-			settings["PCAPWARDEN_ARM_ENDPOINT"], settings["PCAPWARDEN_LANDED_QUEUE"] = "http://127.0.0.1:1", ""
+			settings["PCAPWARDEN_ARM_ENDPOINT"], settings["PCAPWARDEN_CONTEXT"] = "http://127.0.0.1:1", "off"
+			settings["PCAPWARDEN_LANDED_QUEUE"] = ""
 		}
 		apps = append(apps, loop.App{Name: string(mode), Settings: settings})
 	}

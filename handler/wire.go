@@ -14,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
+	"github.com/pcapwarden/pcapwarden/functions/health"
 	"github.com/pcapwarden/pcapwarden/internal/audit"
 	"github.com/pcapwarden/pcapwarden/internal/azure/credential"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
@@ -38,7 +39,7 @@ func wire(ctx context.Context, cfg config.Config, log *slog.Logger) ([]customhan
 	if err != nil {
 		return nil, err
 	}
-	functions := elsewhere(cfg.Mode)
+	functions := append(elsewhere(cfg.Mode), health.New(s.records, log))
 	for _, part := range []struct {
 		mode  config.Mode
 		build func() ([]customhandler.Function, error)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/functions/analyzecapture"
 	"github.com/pcapwarden/pcapwarden/functions/captures"
+	"github.com/pcapwarden/pcapwarden/functions/health"
 	"github.com/pcapwarden/pcapwarden/functions/startcaptures"
 	"github.com/pcapwarden/pcapwarden/functions/sweepcaptures"
 	"github.com/pcapwarden/pcapwarden/internal/config"
@@ -22,12 +23,17 @@ var functions = map[string]string{
 	sweepcaptures.Name:  "timerTrigger",
 	analyzecapture.Name: "serviceBusTrigger",
 	captures.Name:       "httpTrigger",
+	health.Name:         "httpTrigger",
 }
+
+// anonymous are the functions that anybody may call.
+var anonymous = map[string]bool{health.Name: true}
 
 // methods are those of the functions that people and Azure call.
 var methods = map[string][]string{
 	startcaptures.Name: {"post"},
 	captures.Name:      {"get", "post", "delete"},
+	health.Name:        {"get"},
 }
 
 type binding struct {
@@ -67,8 +73,12 @@ func TestEveryFunctionHasItsCodeAndBack(t *testing.T) {
 		}
 		switch b := f.Bindings[in]; trigger {
 		case "httpTrigger":
-			if b.AuthLevel != "function" || !slices.Equal(b.Methods, methods[name]) {
-				t.Errorf("%s: want %v with a function key, have %s %v", file, methods[name], b.AuthLevel, b.Methods)
+			level := "function"
+			if anonymous[name] {
+				level = "anonymous"
+			}
+			if b.AuthLevel != level || !slices.Equal(b.Methods, methods[name]) {
+				t.Errorf("%s: want %v %s, have %s %v", file, methods[name], level, b.AuthLevel, b.Methods)
 			}
 			if !slices.ContainsFunc(f.Bindings, func(b binding) bool { return b.Type == "http" && b.Direction == "out" && b.Name == "res" }) {
 				t.Errorf("%s: without an http output called res no caller is ever told to try again", file)
