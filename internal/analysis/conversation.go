@@ -63,6 +63,7 @@ func (t *talks) connection(conn *detect.Connection) {
 		c.Retransmits += int64(s.Retransmissions())
 	}
 	c.State, c.History = conn.State(), conn.History()
+	c.Tunnel = tunnel(conn.Tunnel, c.Tunnel)
 	if conn.IRTT > 0 {
 		c.RTT = conn.IRTT
 	}
@@ -94,6 +95,15 @@ func (t *talks) datagrams(conv *flow.Conversation) {
 		c.Bytes[i] += int64(conv.Bytes[d])
 	}
 	c.State = conv.State()
+	c.Tunnel = tunnel(conv.Tunnel, c.Tunnel)
+}
+
+// tunnel names t, if it is one; most traffic is in none.
+func tunnel(t packet.Tunnel, otherwise string) string {
+	if t == 0 {
+		return otherwise
+	}
+	return t.String()
 }
 
 // join counts one more connection. Two ports of the client make it none.

@@ -17,9 +17,11 @@ func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
 	if e.run.Wants.End != nil {
 		e.run.Wants.End(s)
 	}
-	if e.run.Dropped > 0 {
-		limits.drop("findings", e.run.Dropped)
-	}
+	limits.drop("findings", e.run.Dropped)
+	limits.drop("events that detectors did not tell apart", e.run.Left())
+	headers := e.decoder.Counters()
+	limits.drop("ip fragments", headers.FragmentsPushed)
+	limits.drop("packets in too many tunnels", headers.DepthCapped)
 	a := &Analysis{
 		Schema: Schema,
 		Capture: Capture{

@@ -170,6 +170,9 @@ func (p *protocols) finish(s *detect.Summary) (Counters, Limits) {
 	dropped := p.dissector.Dropped()
 	limits.drop("unfinished messages", int64(dropped.Messages))
 	limits.drop("quic connections", int64(dropped.QUIC))
+	limits.drop("dns questions", int64(dropped.DNS.Transactions))
+	limits.drop("dns lookups", int64(dropped.DNS.Lookups))
+	limits.drop("questions to further resolvers", int64(dropped.DNS.Resolvers))
 	limits.drop("conversations in the table", p.talks.left)
 	limits.drop("uses of further services", p.services.Left)
 	s.LimitHit = limits.Hit

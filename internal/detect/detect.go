@@ -162,16 +162,24 @@ func (p *Pass) Report(f finding.Finding) {
 	p.run.Findings = append(p.run.Findings, f)
 }
 
+// Bound tells the run of groups that may be full one day.
+func (p *Pass) Bound(groups ...interface{ Left() int }) {
+	p.run.bounded = append(p.run.bounded, groups...)
+}
+
+// Leave counts what the detector has no room for.
+func (p *Pass) Leave(n int) { p.run.left += int64(n) }
+
 // A Run is a set of detectors at work on one capture.
 type Run struct {
 	Findings []finding.Finding
 	Dropped  int64 // findings beyond the cap
 
-	Crowded int64 // connections of pairs that got no number
-
 	hooks   []Hooks
 	numbers map[Pair]int32
 	traffic []Traffic // by number
+	bounded []interface{ Left() int }
+	left    int64
 	// Wants says which protocols anybody asks about.
 	Wants Hooks
 }
@@ -219,6 +227,16 @@ func fan[T any](hooks []Hooks, hook func(Hooks) func(T)) func(T) {
 			f(v)
 		}
 	}
+}
+
+// Left is how often detectors met something that they had no room for: the
+// figures of their findings may be too low, and findings may be missing.
+func (r *Run) Left() int64 {
+	n := r.left
+	for _, g := range r.bounded {
+		n += int64(g.Left())
+	}
+	return n
 }
 
 // Sorted returns the findings, most severe first, then as they began.

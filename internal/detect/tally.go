@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -77,20 +78,24 @@ func moment(t pcap.Timestamp) time.Time {
 }
 
 // Groups keeps one value for each key, in the order of their first
-// appearance, up to a bound.
+// appearance, up to a bound: see [Pass.Bound].
 type Groups[K comparable, V any] struct {
+	Most   int // keys; 0: 4096
 	values map[K]*V
 	keys   []K
-	Full   int // occurrences of keys that found no place
+	left   int
 }
+
+// Left is how often a key found no place.
+func (g *Groups[K, V]) Left() int { return g.left }
 
 // At returns the value of key, or nil when the bound is reached.
 func (g *Groups[K, V]) At(key K) *V {
 	if v, ok := g.values[key]; ok {
 		return v
 	}
-	if len(g.keys) >= maxTallies {
-		g.Full++
+	if len(g.keys) >= cmp.Or(g.Most, maxTallies) {
+		g.left++
 		return nil
 	}
 	if g.values == nil {

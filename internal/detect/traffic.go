@@ -55,7 +55,7 @@ func (r *Run) measure(c *Connection) {
 	if !known {
 		if n := len(r.traffic); n >= maxPairs || n >= maxPairs/2 && !c.Established() {
 			c.Number = -1
-			r.Crowded++
+			r.left++
 			return
 		}
 		n = int32(len(r.traffic))

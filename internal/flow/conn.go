@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 )
 
@@ -41,6 +42,8 @@ type Conn struct {
 	Stream      int64 // number of the connection in the capture, from 0, as tcp.stream
 	First, Last Moment
 	Sides       [2]Side
+
+	Tunnel packet.Tunnel // what the first packet was in
 
 	ClientSide  Direction // who opened the connection; a guess by port number unless ClientKnown
 	ClientKnown bool      // a SYN or a SYN-ACK was seen

@@ -11,6 +11,7 @@ import (
 type Conversation struct {
 	Protocol    uint8 // packet.ProtocolUDP, ProtocolICMP or ProtocolICMPv6
 	Initiator   Direction
+	Tunnel      packet.Tunnel // what the first packet was in
 	First, Last Moment
 	Packets     [2]uint32
 	Bytes       [2]uint64 // of payload
@@ -45,7 +46,7 @@ func (t *Table) addDatagram(p *packet.Packet, out *Segment) {
 		}
 		var slot uint32
 		c, slot = t.datagrams.add(k)
-		*c = Conversation{Protocol: p.Protocol, Initiator: from, First: at, key: t.datagrams.keyAt(slot), slot: slot}
+		*c = Conversation{Protocol: p.Protocol, Initiator: from, Tunnel: p.Tunnel, First: at, key: t.datagrams.keyAt(slot), slot: slot}
 	}
 	c.Last = at
 	c.Packets[from]++

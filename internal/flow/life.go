@@ -9,7 +9,7 @@ func (t *Table) open(k *key, from Direction, p *packet.Packet) *Conn {
 	}
 	c, slot := t.conns.add(k)
 	at := Moment{p.Time, p.Number}
-	*c = Conn{key: t.conns.keyAt(slot), slot: slot, Stream: t.counters.Streams, First: at, ClientSide: likelyClient(p, from)}
+	*c = Conn{key: t.conns.keyAt(slot), slot: slot, Stream: t.counters.Streams, First: at, Tunnel: p.Tunnel, ClientSide: likelyClient(p, from)}
 	for d := range c.Sides {
 		c.Sides[d].WindowScale = unknownScale
 		c.Sides[d].tcp = newTCPState()

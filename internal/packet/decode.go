@@ -18,6 +18,7 @@ type Counters struct {
 	Fragments        int64 // IP fragments seen
 	Reassembled      int64 // datagrams put together again
 	FragmentsDropped int64 // fragments given up: malformed, too old, or pushed out by newer ones
+	FragmentsPushed  int64 // of these, the last: a limit was reached
 	FragmentsWaiting int64 // fragments that still wait for the rest
 	FragmentsCut     int64 // fragments that were not captured whole, so that no reassembly was tried
 }
@@ -35,6 +36,7 @@ type Decoder struct {
 func (d *Decoder) Counters() Counters {
 	c := d.counters
 	c.FragmentsDropped += d.fragments.dropped
+	c.FragmentsPushed += d.fragments.pushed
 	c.FragmentsWaiting = d.fragments.waiting()
 	return c
 }

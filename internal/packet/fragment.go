@@ -53,6 +53,7 @@ type fragmentTable struct {
 	free           []*datagram
 	done           []*datagram // complete, and referred to by the packet just decoded
 	dropped        int64
+	pushed         int64 // of these, because there were too many
 }
 
 // fragment adds one to the table. The cursor goes on with the whole datagram
@@ -87,6 +88,9 @@ func (t *fragmentTable) add(f fragment, data []byte, now pcap.Timestamp) []byte 
 	}
 	for t.oldest != nil && (len(t.byKey) >= maxDatagrams || now.Sub(t.oldest.started) > datagramTimeout) {
 		t.dropped += t.oldest.fragments
+		if now.Sub(t.oldest.started) <= datagramTimeout {
+			t.pushed += t.oldest.fragments
+		}
 		t.remove(t.oldest, &t.free)
 	}
 	g := t.byKey[f.key]

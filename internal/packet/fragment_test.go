@@ -108,7 +108,7 @@ func TestFragmentFlood(t *testing.T) {
 		d.Decode(&pcap.Record{Time: 1, Length: len(data), LinkType: 1, Data: data}, &p)
 	}
 	got := d.Counters()
-	want := Counters{Fragments: flood, FragmentsDropped: flood - maxDatagrams, FragmentsWaiting: maxDatagrams}
+	want := Counters{Fragments: flood, FragmentsDropped: flood - maxDatagrams, FragmentsPushed: flood - maxDatagrams, FragmentsWaiting: maxDatagrams}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Counters(-want +got):\n%s", diff)
 	}

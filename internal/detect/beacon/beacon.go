@@ -39,6 +39,7 @@ const (
 	minBeats    = 6
 	minInterval = 500 * time.Millisecond
 	minScore    = 0.9
+	maxSeries   = 1 << 15 // clients with what they call
 	maxKept     = 1024    // connections of one pair that are timed
 	maxCalls    = 1 << 18 // of all pairs
 )
@@ -80,6 +81,8 @@ type state struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p, names: map[netip.AddrPort]string{}}
+	s.all.Most = maxSeries
+	p.Bound(&s.all)
 	return detect.Hooks{Connection: s.connection, Conversation: s.conversation, QUIC: s.quic, End: func(*detect.Summary) { s.end() }}
 }
 

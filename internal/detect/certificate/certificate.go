@@ -86,6 +86,7 @@ func (c *clients) add(a netip.Addr) {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p}
+	p.Bound(&s.versions, &s.certs)
 	return detect.Hooks{Connection: s.connection, End: func(*detect.Summary) { s.end() }}
 }
 

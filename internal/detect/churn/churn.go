@@ -103,6 +103,7 @@ type state struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p, pending: map[ends]pcap.Timestamp{}}
+	p.Bound(&s.pairs, &s.reused)
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 

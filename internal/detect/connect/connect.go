@@ -108,6 +108,7 @@ type state struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p, hosts: map[netip.Addr]*host{}, rejected: map[detect.Pair]bool{}, refusing: map[netip.AddrPort]struct{}{}}
+	p.Bound(&s.refused, &s.silent, &s.halfOpen, &s.sources, &s.targets)
 	return detect.Hooks{Connection: s.connection, ICMP: s.icmp, End: s.end}
 }
 
@@ -153,6 +154,8 @@ func (s *state) connection(c *detect.Connection) {
 		s.unanswered(&a)
 	case len(s.waiting) < maxKept:
 		s.waiting = append(s.waiting, a)
+	default:
+		s.pass.Leave(1)
 	}
 }
 

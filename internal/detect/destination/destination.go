@@ -74,6 +74,7 @@ func start(p *detect.Pass) detect.Hooks {
 		return detect.Hooks{}
 	}
 	s := &state{pass: p, names: map[netip.Addr]string{}, hosts: map[netip.AddrPort]string{}, hello: map[netip.AddrPort]string{}}
+	p.Bound(&s.talks)
 	h := detect.Hooks{Transaction: s.transaction, End: func(*detect.Summary) { s.end() }}
 	if len(p.ExpectedOutbound) > 0 {
 		h.Connection, h.Conversation, h.Exchange, h.QUIC = s.connection, s.conversation, s.exchange, s.quic

@@ -40,6 +40,7 @@ type logins struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	var all detect.Groups[key, logins]
+	p.Bound(&all)
 	return detect.Hooks{
 		Login: func(l *detect.Login) {
 			switch g := all.At(key{l.Kind, l.Client.Addr(), l.Server}); {

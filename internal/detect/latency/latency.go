@@ -112,6 +112,7 @@ const maxWaiting = 16384
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p}
+	p.Bound(&s.handshakes, &s.responses, &s.clients)
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 

@@ -107,6 +107,8 @@ func (s *state) open(k detect.Pair, c *detect.Connection) {
 		}
 	case !end.Seen() && c.Reason == flow.CaptureEnded && len(s.waiting) < maxWaiting:
 		s.waiting = append(s.waiting, question{c.ClientAddr(), c.ServerAddr(), c.Service, asked, c.Last})
+	case !end.Seen() && c.Reason == flow.CaptureEnded:
+		s.pass.Leave(1)
 	}
 }
 

@@ -49,6 +49,7 @@ type state struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p}
+	p.Bound(&s.lost, &s.reordered, &s.mute, &s.forgotten)
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 

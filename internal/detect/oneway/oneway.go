@@ -47,6 +47,7 @@ func (s *sided) Join(o *sided) {
 
 func start(p *detect.Pass) detect.Hooks {
 	var pairs detect.Groups[detect.Pair, sided]
+	p.Bound(&pairs)
 	var all sided
 	return detect.Hooks{
 		Connection: func(c *detect.Connection) {

@@ -118,6 +118,7 @@ type state struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p, notices: map[way]notice{}}
+	p.Bound(&s.holes, &s.told)
 	return detect.Hooks{ICMP: s.icmp, Connection: s.connection, End: s.end}
 }
 

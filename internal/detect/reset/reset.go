@@ -73,6 +73,9 @@ type state struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p}
+	for i := range s.ways {
+		p.Bound(&s.ways[i])
+	}
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 

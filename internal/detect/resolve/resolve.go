@@ -130,6 +130,7 @@ type resolver struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p, exists: map[string]netip.Addr{}, streams: map[stream]attempt{}, leases: map[netip.Addr]lease{}}
+	p.Bound(&s.resolvers, &s.errors, &s.missing)
 	return detect.Hooks{
 		Transaction: s.transaction, Lookup: s.lookup, Lease: s.lease, ICMP: s.icmp, Connection: s.connection, End: s.end,
 	}

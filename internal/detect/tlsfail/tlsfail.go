@@ -120,6 +120,7 @@ const maxOpen = 1024
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p, worked: map[netip.AddrPort]int{}}
+	p.Bound(&s.failed, &s.quic)
 	return detect.Hooks{Connection: s.connection, QUIC: s.datagrams, End: s.end}
 }
 
@@ -157,7 +158,10 @@ func (s *state) connection(c *detect.Connection) {
 		k.reason = reason.class
 		k.foreign = how == "RST" && foreign(c.RST())
 		s.add(k, h, reason, over.Time, h.lastMessage(), over.Frame)
-	case c.Reason != flow.Evicted && !c.Midstream() && len(s.open) < maxOpen:
+	case c.Reason == flow.Evicted || c.Midstream():
+	case len(s.open) == maxOpen:
+		s.pass.Leave(1)
+	default:
 		k.kind, k.by = "tls.handshake-timeout", h.next()
 		reason := h.stalled(k.by)
 		k.reason = reason.class

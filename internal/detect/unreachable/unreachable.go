@@ -150,6 +150,7 @@ func (s *state) icmp(p *packet.Packet) {
 	}
 	g := pairs.At(k)
 	if g == nil {
+		s.pass.Leave(1)
 		return
 	}
 	if g.Count == 0 {

@@ -64,6 +64,7 @@ type state struct {
 
 func start(p *detect.Pass) detect.Hooks {
 	s := &state{pass: p}
+	p.Bound(&s.sides[0], &s.sides[1])
 	return detect.Hooks{Connection: s.connection, End: s.end}
 }
 

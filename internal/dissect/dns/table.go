@@ -61,7 +61,7 @@ type Table struct {
 
 // Dropped is what the limits of a Table left out.
 type Dropped struct {
-	Transactions int `json:"transactions"` // forgotten early: a response that came later found no question
+	Transactions int `json:"transactions"` // forgotten before they had an answer: one that came later found no question
 	Lookups      int `json:"lookups"`      // ended early
 	Resolvers    int `json:"resolvers"`    // queries to servers that are not among the Resolvers
 }
@@ -232,7 +232,9 @@ func (t *Table) entry(k key) *entry {
 	}
 	e := t.at(t.oldest)
 	t.settle(e, false)
-	t.dropped.Transactions++
+	if e.asked > 0 && !e.answered {
+		t.dropped.Transactions++
+	}
 	delete(t.index, e.key)
 	t.close(e)
 	*e = entry{key: k}
