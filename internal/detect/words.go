@@ -24,6 +24,28 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
+// OutOf says which part of all: "2 of 7 connections", "all 7 connections",
+// "both connections", "the only connection".
+func OutOf(n, all int, what string) string {
+	switch {
+	case n != all || all < 1:
+		return fmt.Sprintf("%d of %s", n, Count(all, what))
+	case all == 1:
+		return "the only " + what
+	case all == 2:
+		return "both " + strings.TrimPrefix(Count(2, what), "2 ")
+	}
+	return "all " + Count(all, what)
+}
+
+// Begin makes words begin a sentence.
+func Begin(words string) string {
+	if words == "" {
+		return ""
+	}
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
 // Span says how long, in three figures at most: "0.8 ms", "48 ms", "1.35 s",
 // "4 min 10 s", "2 h 5 min".
 func Span(d time.Duration) string {

@@ -62,7 +62,7 @@ func writeText(out *bufio.Writer, a *analysis.Analysis) {
 	if !a.Capture.Readable {
 		return
 	}
-	writeFindings(out, a.Findings)
+	writeFindings(out, a.Findings, v.NextStep)
 	writeConversations(out, a.Conversations)
 }
 
@@ -79,10 +79,16 @@ func describeCapture(a *analysis.Analysis) []string {
 	if c.FirstPacket.IsZero() {
 		return []string{what}
 	}
-	return []string{what, fmt.Sprintf("%s (%s)", period(c.FirstPacket, c.LastPacket), span(c.Span()))}
+	when := period(c.FirstPacket, c.LastPacket)
+	if c.Span() > 0 {
+		when += " (" + span(c.Span()) + ")"
+	}
+	return []string{what, when}
 }
 
-func writeFindings(out *bufio.Writer, findings []finding.Finding) {
+// writeFindings says what to do next once: not again what the verdict, or the
+// finding before, has said.
+func writeFindings(out *bufio.Writer, findings []finding.Finding, said string) {
 	fmt.Fprintf(out, "\nFindings\n")
 	if len(findings) == 0 || findings[0].Severity == finding.Info {
 		fmt.Fprintf(out, "\n  No finding above info.\n")
@@ -97,14 +103,17 @@ func writeFindings(out *bufio.Writer, findings []finding.Finding) {
 			left++
 			continue
 		}
-		writeFinding(out, f)
+		writeFinding(out, f, f.NextStep != said)
+		if f.NextStep != "" {
+			said = f.NextStep
+		}
 	}
 	if left > 0 {
 		fmt.Fprintf(out, "\n  and %d more: --format json has them all\n", left)
 	}
 }
 
-func writeFinding(out *bufio.Writer, f *finding.Finding) {
+func writeFinding(out *bufio.Writer, f *finding.Finding, next bool) {
 	const indent = "           "
 	head := printable(string(f.Kind))
 	if f.Count > 1 {
@@ -122,7 +131,7 @@ func writeFinding(out *bufio.Writer, f *finding.Finding) {
 	if len(f.Packets) > 0 {
 		lines = append(lines, plural(len(f.Packets), "Packet")+" "+packets(f.Packets))
 	}
-	if f.NextStep != "" {
+	if next && f.NextStep != "" {
 		lines = append(lines, "Next: "+printableText(f.NextStep))
 	}
 	for _, s := range lines {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -229,16 +228,6 @@ func (w *Witness) infer() (netip.Addr, string) {
 }
 
 // of says "all 41 connections" or "38 of 41 connections".
-func of(part, all int64, what string) string {
-	switch {
-	case part == all && all == 1:
-		return "the only " + what
-	case part == all && all == 2:
-		return "both " + strings.TrimPrefix(plural(2, what), "2 ")
-	case part == all && all > 2:
-		return "all " + plural(all, what)
-	}
-	return fmt.Sprintf("%d of %s", part, plural(all, what))
-}
+func of(part, all int64, what string) string { return detect.OutOf(int(part), int(all), what) }
 
 func plural(n int64, what string) string { return detect.Count(int(n), what) }

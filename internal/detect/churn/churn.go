@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -207,8 +208,8 @@ func (u *used) finding() finding.Finding {
 func (r *reuse) finding() finding.Finding {
 	f := finding.Finding{
 		Kind: "tcp.port-reuse", Severity: finding.Info, Confidence: 0.8, Culprit: finding.Client, Flow: r.Flow(),
-		Summary: fmt.Sprintf("%d of %s from %s came from a port whose last connection had ended less than a minute before (%s at the soonest); %d of them failed. The first at %s.",
-			r.Count, detect.Count(r.of, "connection"), r.Parties(), detect.Span(r.soonest), r.failed, detect.Clock(r.First)),
+		Summary: fmt.Sprintf("%s from %s came from a port whose last connection had ended less than a minute before (%s at the soonest); %s of them failed. The first at %s.",
+			detect.Begin(detect.OutOf(r.Count, r.of, "connection")), r.Parties(), detect.Span(r.soonest), number(r.failed), detect.Clock(r.First)),
 		Detail: map[string]any{
 			"reused": r.Count, "connections": r.of, "percent": detect.Percent(r.Count, r.of), "failed": r.failed, "soonestSeconds": detect.Seconds(r.soonest),
 		},
@@ -222,6 +223,14 @@ func (r *reuse) finding() finding.Finding {
 		f.Severity = finding.Low
 	}
 	return f
+}
+
+// number says how many.
+func number(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return strconv.Itoa(n)
 }
 
 // median returns the middle value, 0 of none.

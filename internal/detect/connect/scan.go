@@ -144,8 +144,15 @@ func (s *state) scan(client netip.Addr, src *source, vertical bool) finding.Find
 	if s.pass.IsVantage(client) {
 		f.Severity = finding.High
 	}
-	f.Summary = fmt.Sprintf("%s scans %s: %s that failed within %s since %s, %d refused and %d unanswered.",
-		client, what, detect.Count(src.Count, "attempt"), detect.Span(took), detect.Clock(src.First), src.refused, src.Count-src.refused)
+	how := fmt.Sprintf("%d refused and %d unanswered", src.refused, src.Count-src.refused)
+	switch src.refused {
+	case 0:
+		how = "unanswered"
+	case src.Count:
+		how = "refused"
+	}
+	f.Summary = fmt.Sprintf("%s scans %s: %s that failed within %s since %s, %s.",
+		client, what, detect.Count(src.Count, "attempt"), detect.Span(took), detect.Clock(src.First), how)
 	if src.open > 0 {
 		f.Summary += fmt.Sprintf(" %s found something that listens.", detect.Count(src.open, "attempt"))
 	}

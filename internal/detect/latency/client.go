@@ -47,8 +47,8 @@ func (g *clients) Join(o *clients) {
 func (g *clients) finding() finding.Finding {
 	f := finding.Finding{
 		Kind: "app.slow-client", Severity: finding.Info, Confidence: 0.75, Culprit: finding.Client, Flow: g.Flow(),
-		Summary: fmt.Sprintf("On %d of %s from %s the client connected and then waited up to %s before its first request, since %s; the network's round trip is %s.",
-			g.Count, detect.Count(g.of, "connection"), g.Parties(), detect.Span(g.worst), detect.Clock(g.First), detect.Span(g.rtt)),
+		Summary: fmt.Sprintf("On %s from %s the client connected and then waited up to %s before its first request, since %s; the network's round trip is %s.",
+			detect.OutOf(g.Count, g.of, "connection"), g.Parties(), detect.Span(g.worst), detect.Clock(g.First), detect.Span(g.rtt)),
 		Detail: map[string]any{
 			"seconds": detect.Seconds(g.worst), "rttSeconds": detect.Seconds(g.rtt), "connections": g.Count, "of": g.of, "nearServer": g.near,
 		},

@@ -92,13 +92,21 @@ func (h *handshakes) Join(o *handshakes) {
 	}
 }
 
+// lasted says how long the worst took, and what is usual, of several.
+func (h *handshakes) lasted() string {
+	if h.of == 1 {
+		return detect.Span(h.worst.took)
+	}
+	return fmt.Sprintf("%s at most (the median is %s)", detect.Span(h.worst.took), detect.Span(h.median))
+}
+
 func (s *state) slowHandshake(h *handshakes) finding.Finding {
 	w, l := h.worst, h.worst.parts
 	rtt := max(l.ServerPart, l.ClientPart)
 	f := finding.Finding{
 		Kind: "tcp.slow-handshake", Severity: finding.Info, Confidence: 0.8, Culprit: finding.Network, Flow: h.Flow(),
-		Summary: fmt.Sprintf("%d of %s from %s took long, %s at most (the median is %s), since %s.",
-			h.Count, detect.Count(h.of, "TCP handshake"), h.Parties(), detect.Span(w.took), detect.Span(h.median), detect.Clock(h.First)),
+		Summary: fmt.Sprintf("%s from %s took long, %s, since %s.",
+			detect.Begin(detect.OutOf(h.Count, h.of, "TCP handshake")), h.Parties(), h.lasted(), detect.Clock(h.First)),
 		Detail: map[string]any{
 			"seconds": detect.Seconds(w.took), "synRetries": w.retries, "serverPart": detect.Seconds(l.ServerPart), "clientPart": detect.Seconds(l.ClientPart),
 			"medianSeconds": detect.Seconds(h.median), "rttSeconds": detect.Seconds(rtt), "connections": h.Count, "of": h.of, "nearServer": l.NearServer,

@@ -197,25 +197,25 @@ func (r *responses) finding() finding.Finding {
 	}
 	switch {
 	case r.silent > 0 && 2*r.silent >= r.slow:
-		f.Summary = fmt.Sprintf("%d of %s from %s got no answer; the server acknowledged the request and then said nothing for %s, since %s.",
-			r.silent, detect.Count(r.answers, "request"), r.Parties(), detect.Span(r.worst), detect.Clock(r.First))
+		f.Summary = fmt.Sprintf("%s from %s got no answer; the server acknowledged the request and then said nothing for %s, since %s.",
+			detect.Begin(detect.OutOf(r.silent, r.answers, "request")), r.Parties(), detect.Span(r.worst), detect.Clock(r.First))
 		f.Confidence = 0.75
 	case r.greetings > 0 && r.greetings >= r.slow:
 		f.Detail["phase"] = "greeting"
 		f.Detail["slow"] = r.greetings
-		f.Summary = fmt.Sprintf("On %d of %s from %s the server took up to %s to say its first word, since %s; a name lookup of the client is the usual reason.",
-			r.greetings, detect.Count(max(r.of, r.Count), "connection"), r.Parties(), detect.Span(r.worst), detect.Clock(r.First))
+		f.Summary = fmt.Sprintf("On %s from %s the server took up to %s to say its first word, since %s; a name lookup of the client is the usual reason.",
+			detect.OutOf(r.greetings, max(r.of, r.Count), "connection"), r.Parties(), detect.Span(r.worst), detect.Clock(r.First))
 	default:
-		f.Summary = fmt.Sprintf("%d of %s to %s %s slow, %s at most, since %s.",
-			r.slow, detect.Count(r.answers, "answer"), clientOf(r), r.were(), detect.Span(r.worst), detect.Clock(r.First))
+		f.Summary = fmt.Sprintf("%s to %s %s slow, %s at most, since %s.",
+			detect.Begin(detect.OutOf(r.slow, r.answers, "answer")), clientOf(r), r.were(), detect.Span(r.worst), detect.Clock(r.First))
 		if r.rtt > 0 {
 			f.Summary += fmt.Sprintf(" The network's round trip is %s: the time is spent in the server.", detect.Span(r.rtt))
 		}
 	}
 	if 2*r.byNetwork > r.Count {
 		f.Culprit, f.Confidence = finding.Network, 0.7
-		f.Summary = fmt.Sprintf("%d of %s to %s %s slow, %s at most, since %s. Even the acknowledgement of the request took %s: the path is slow, or the server's machine stood still.",
-			r.slow, detect.Count(r.answers, "answer"), clientOf(r), r.were(), detect.Span(r.worst), detect.Clock(r.First), detect.Span(r.acked))
+		f.Summary = fmt.Sprintf("%s to %s %s slow, %s at most, since %s. Even the acknowledgement of the request took %s: the path is slow, or the server's machine stood still.",
+			detect.Begin(detect.OutOf(r.slow, r.answers, "answer")), clientOf(r), r.were(), detect.Span(r.worst), detect.Clock(r.First), detect.Span(r.acked))
 	}
 	if r.service == "" && r.Count > 0 && r.silent == 0 && r.greetings == 0 {
 		f.Confidence = min(f.Confidence, 0.6) // it may be a server that speaks when it has news

@@ -85,7 +85,7 @@ func (l *losses) worse(n func(measure) int) int {
 }
 
 func (l *losses) of() string {
-	return fmt.Sprintf("in %d of %s from %s", l.Count, detect.Count(l.connections, "connection"), l.Parties())
+	return fmt.Sprintf("in %s from %s", detect.OutOf(l.Count, l.connections, "connection"), l.Parties())
 }
 
 func (l *losses) loss(sum *detect.Summary) (finding.Finding, bool) {
@@ -110,8 +110,10 @@ func (l *losses) loss(sum *detect.Summary) (finding.Finding, bool) {
 		detect.Share(m.lost(), of), detect.Count(of, "data segment"), from, detect.Count(m.lost(), "segment"), l.of(), detect.Clock(l.First))
 	switch {
 	case m.beyond > 3*m.before:
+		f.NextStep = fmt.Sprintf("Look at the path from here to the %s: ", [2]string{"server", "client"}[d]) + whereLost
 		f.Summary += fmt.Sprintf(" They had passed here: they, or their acknowledgements, are lost between the capture point and the %s.", [2]string{"server", "client"}[d])
 	case m.before > 3*m.beyond:
+		f.NextStep = fmt.Sprintf("Look at the path from the %s to here: ", from) + whereLost
 		f.Summary += fmt.Sprintf(" They never got here: they are lost between the %s and the capture point.", from)
 	}
 	if incomplete {
@@ -123,6 +125,8 @@ func (l *losses) loss(sum *detect.Summary) (finding.Finding, bool) {
 	}
 	return f, true
 }
+
+const whereLost = "interface drops, the VM's bandwidth limit, the load of the NVAs and firewalls on it. A capture at the other end at the same time tells on which side of it packets get lost."
 
 // few late segments are no disorder.
 const few = 3

@@ -63,8 +63,8 @@ func (m *silence) noAnswer() finding.Finding {
 	by, mute := m.sides()
 	return finding.Finding{
 		Kind: "tcp.retransmission", Severity: m.severity(), Confidence: 0.75, Culprit: finding.Network, Flow: m.Flow(),
-		Summary: fmt.Sprintf("In %d of %s from %s the %s fell silent: the %s sent the same %s again up to %d times over %s and got no acknowledgement, since %s.",
-			m.Count, detect.Count(m.of, "connection"), m.Parties(), mute, by, detect.Count(m.size, "byte"), m.retries, detect.Span(m.took), detect.Clock(m.First)),
+		Summary: fmt.Sprintf("In %s from %s the %s fell silent: the %s sent the same %s again up to %d times over %s and got no acknowledgement, since %s.",
+			detect.OutOf(m.Count, m.of, "connection"), m.Parties(), mute, by, detect.Count(m.size, "byte"), m.retries, detect.Span(m.took), detect.Clock(m.First)),
 		Detail: map[string]any{
 			"cause": "no-answer", "retries": m.retries, "seconds": detect.Seconds(m.took), "bytes": m.size, "by": by, "connections": m.Count, "of": m.of,
 		},
@@ -76,8 +76,8 @@ func (m *silence) idleTimeout() finding.Finding {
 	by, mute := m.sides()
 	f := finding.Finding{
 		Kind: "tcp.retransmission", Severity: m.severity(), Confidence: 0.7, Culprit: finding.Firewall, Flow: m.Flow(),
-		Summary: fmt.Sprintf("%d of %s from %s had worked and were silent for %s; what the %s sent then was sent again up to %d times and the %s never answered. Something in between dropped the idle connection.",
-			m.Count, detect.Count(m.of, "connection"), m.Parties(), detect.Span(m.took), by, m.retries, mute),
+		Summary: fmt.Sprintf("%s from %s had worked and were silent for %s; what the %s sent then was sent again up to %d times and the %s never answered. Something in between dropped the idle connection.",
+			detect.Begin(detect.OutOf(m.Count, m.of, "connection")), m.Parties(), detect.Span(m.took), by, m.retries, mute),
 		Detail: map[string]any{
 			"cause": "idle-timeout", "idleSeconds": detect.Seconds(m.took), "retries": m.retries, "by": by, "connections": m.Count, "of": m.of,
 		},
@@ -87,8 +87,8 @@ func (m *silence) idleTimeout() finding.Finding {
 		f.Confidence = 0.85
 	}
 	if m.Count == 1 {
-		f.Summary = fmt.Sprintf("1 of %s from %s had worked and was silent for %s; what the %s sent then was sent again %d times and the %s never answered. Something in between dropped the idle connection.",
-			detect.Count(m.of, "connection"), m.Parties(), detect.Span(m.took), by, m.retries, mute)
+		f.Summary = fmt.Sprintf("%s from %s had worked and was silent for %s; what the %s sent then was sent again %d times and the %s never answered. Something in between dropped the idle connection.",
+			detect.Begin(detect.OutOf(1, m.of, "connection")), m.Parties(), detect.Span(m.took), by, m.retries, mute)
 	}
 	return f
 }

@@ -106,6 +106,17 @@ func (s *sided) seen() string {
 	return "both"
 }
 
+// which says whose packets are there, of several connections.
+func (s *sided) which() string {
+	switch s.byClient {
+	case 0:
+		return ", the server's"
+	case s.Count:
+		return ", the client's"
+	}
+	return fmt.Sprintf(" (the client's in %d, the server's in %d)", s.byClient, s.Count-s.byClient)
+}
+
 func (s *sided) detail(p *detect.Pass) map[string]any {
 	return map[string]any{
 		"oneSided": s.Count, "connections": s.of, "percent": detect.Percent(s.Count, s.of), "seen": s.seen(), "filtered": p.Filtered, "wholeCapture": false,
@@ -115,8 +126,8 @@ func (s *sided) detail(p *detect.Pass) map[string]any {
 func (s *sided) whole(p *detect.Pass) finding.Finding {
 	f := finding.Finding{
 		Kind: "tcp.one-way", Severity: finding.Medium, Confidence: 0.8, Culprit: finding.Network, Flow: s.Flow(), Detail: s.detail(p),
-		Summary: fmt.Sprintf("%d of %s show the packets of one side only (the client's in %d, the server's in %d), although the other side answers: its packets take another route, or the capture leaves them out.",
-			s.Count, detect.Count(s.of, "TCP connection"), s.byClient, s.Count-s.byClient),
+		Summary: fmt.Sprintf("%s show the packets of one side only%s, although the other side answers: its packets take another route, or the capture leaves them out.",
+			detect.Begin(detect.OutOf(s.Count, s.of, "TCP connection")), s.which()),
 	}
 	f.Detail["wholeCapture"] = true
 	if s.of == 1 {

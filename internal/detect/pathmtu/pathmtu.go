@@ -232,8 +232,8 @@ func (g *holes) finding() finding.Finding {
 		from = "server"
 		f.Detail["direction"] = "server-to-client"
 	}
-	f.Summary = fmt.Sprintf("In %d of %s from %s large segments of the %s (%s of payload) do not get through",
-		g.Count, detect.Count(g.of, "connection"), g.Parties(), from, detect.Count(int(w.Size), "byte"))
+	f.Summary = fmt.Sprintf("In %s from %s large segments of the %s (%s of payload) do not get through",
+		detect.OutOf(g.Count, g.of, "connection"), g.Parties(), from, detect.Count(int(w.Size), "byte"))
 	if w.Passed > 0 {
 		f.Summary += fmt.Sprintf(" while those of up to %s do", detect.Count(int(w.Passed), "byte"))
 	}

@@ -153,7 +153,7 @@ func (b *broken) finding(h how) finding.Finding {
 }
 
 func (b *broken) words(f *finding.Finding, h how) {
-	of := fmt.Sprintf("%d of %s from %s", b.Count, detect.Count(b.total, "connection"), b.Parties())
+	of := fmt.Sprintf("%s from %s", detect.Begin(detect.OutOf(b.Count, b.total, "connection")), b.Parties())
 	was := "was"
 	if b.Count > 1 {
 		was = "were"

@@ -163,7 +163,7 @@ func (s *state) reportErrors() {
 			what = fmt.Sprintf("for %d names, such as %s (%s)", len(e.names), e.name, e.typ)
 		}
 		f.Summary = fmt.Sprintf("The resolver %s answered %s with %s, %s, and nobody else gave an answer.",
-			k.server, outOf(e.Count, r.lookups, "lookup"), k.rcode, what)
+			k.server, detect.OutOf(e.Count, r.lookups, "lookup"), k.rcode, what)
 		if e.worst > dns.Slow {
 			f.Summary += fmt.Sprintf(" That took it up to %s.", detect.Span(e.worst))
 		}

@@ -181,9 +181,9 @@ func (s *state) reportTimeouts(server netip.Addr, r *resolver, more int) {
 		f.Summary = fmt.Sprintf("The resolver %s did not answer %s (%s); it was asked nothing else.", server, detect.Count(n, "question"), detect.Count(r.queries+r.open, "query"))
 	case n == 0:
 		f.Summary = fmt.Sprintf("The resolver %s answered %s only when asked again: packets are lost, or it drops some.",
-			server, outOf(retried, r.questions, "question"))
+			server, detect.OutOf(retried, r.questions, "question"))
 	default:
-		f.Summary = fmt.Sprintf("The resolver %s left %s unanswered", server, outOf(n, r.questions, "question"))
+		f.Summary = fmt.Sprintf("The resolver %s left %s unanswered", server, detect.OutOf(n, r.questions, "question"))
 		if retried > 0 {
 			f.Summary += fmt.Sprintf(", and answered %d more only when asked again", retried)
 		}

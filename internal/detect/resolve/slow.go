@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/detect"
@@ -86,7 +85,7 @@ func (s *state) reportSlow(server netip.Addr, r *resolver, more int) {
 			"resolver": server.String(), "clients": len(r.clients), "questions": r.questions, "overOneSecond": slow,
 			"medianSeconds": detect.Seconds(usual), "delaySeconds": detect.Seconds(median(took)), "worstSeconds": detect.Seconds(worst.took), "name": worst.name, "type": worst.typ.String(),
 		},
-		Summary: fmt.Sprintf("The resolver %s was late with %s: %s at worst, for %s (%s)", server, outOf(all.Count, r.answered, "answer"), detect.Span(worst.took), worst.name, worst.typ),
+		Summary: fmt.Sprintf("The resolver %s was late with %s: %s at worst, for %s (%s)", server, detect.OutOf(all.Count, r.answered, "answer"), detect.Span(worst.took), worst.name, worst.typ),
 	}
 	if len(r.latencies) > 2*all.Count {
 		f.Summary += fmt.Sprintf("; it mostly takes %s", detect.Span(usual))
@@ -123,15 +122,4 @@ func median(all []time.Duration) time.Duration {
 	}
 	s := slices.Sorted(slices.Values(all))
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
-}
-
-// outOf says how many of all: "3 of 7 questions", "all 7 questions".
-func outOf(n, all int, what string) string {
-	switch {
-	case n < all:
-		return strconv.Itoa(n) + " of " + detect.Count(all, what)
-	case all == 1:
-		return "the only " + what
-	}
-	return "all " + detect.Count(all, what)
 }

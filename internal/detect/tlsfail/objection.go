@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pcapwarden/pcapwarden/internal/detect"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/stream"
 	"github.com/pcapwarden/pcapwarden/internal/dissect/tls"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
@@ -26,6 +27,8 @@ const (
 	nextCertificate = "Compare the server's certificate and the chain that it sends with the trust store of the client, the name that it asks for, and the time; openssl s_client -showcerts shows what is sent."
 	nextClientCert  = "Check which client certificate the server asks for (issuers, purpose) and which one the client has: the server's log says which was refused."
 	nextName        = "Check that the server, or the gateway in front of it, has a site for this name."
+	nextHello       = "Look at the TLS log of the server, and of what stands in front of it, for this time: a filter on the name (SNI), a site that is not set up for it, or a policy on versions and ciphers."
+	nextExpired     = "Renew the certificate, and look for whoever serves the old one still: a gateway, one of several instances."
 	nextNotTLS      = "Check the port: the server does not speak TLS there, or a proxy answers for it."
 )
 
@@ -52,7 +55,7 @@ func (h handshake) objection(a *tls.Alert) objection {
 		case byServer && h.asked() && !h.sent():
 			return objection{class: "client-certificate", words: "it asked for a client certificate and got none", next: nextClientCert}
 		case byServer:
-			return objection{class: "parameters", words: fmt.Sprintf("none of what the client offers suits it (%d cipher suites, %s at best; groups and signatures count as well)", hello.CipherSuites, hello.MaxVersion())}
+			return objection{class: "parameters", words: fmt.Sprintf("none of what the client offers suits it (%s, %s at best; groups and signatures count as well)", detect.Count(hello.CipherSuites, "cipher suite"), hello.MaxVersion())}
 		}
 		return objection{class: "parameters", words: "what the server chose does not suit it"}
 	case 47, 50, 109, 110, 10:
@@ -120,7 +123,7 @@ func (h handshake) certificateObjection(a *tls.Alert, byServer bool) objection {
 			o.words += "; the server sends no intermediate certificate"
 		}
 	case tls.CertificateExpired:
-		o.words = "the server's certificate has expired" + shown
+		o.words, o.next = "the server's certificate has expired"+shown, nextExpired
 		if !h.expired(a.Time.Time()) {
 			o.words += "; by the clock of the capture it has not, so check the client's"
 			o.next = "Check the clock of the client, then every certificate of the chain that the server sends."
@@ -163,9 +166,9 @@ func (h handshake) silentObjection(by stream.Side) objection {
 	case h.notTLS():
 		return objection{class: "not-tls", words: "the server answered the ClientHello with something that is not TLS", next: nextNotTLS}
 	case byServer && stage == tls.StageClientHello && sni != "":
-		return objection{class: "name", words: fmt.Sprintf("a filter on the name %s, or a server that does not know it or accepts nothing that is offered, does this", sni)}
+		return objection{class: "name", next: nextHello, words: fmt.Sprintf("a filter on the name %s, or a server that does not know it or accepts nothing that is offered, does this", sni)}
 	case byServer && stage == tls.StageClientHello:
-		return objection{words: fmt.Sprintf("the client names no host (SNI) and offers %s at best; servers that accept neither do this", h.t.Hello.MaxVersion())}
+		return objection{next: nextHello, words: fmt.Sprintf("the client names no host (SNI) and offers %s at best; servers that accept neither do this", h.t.Hello.MaxVersion())}
 	case !byServer && stage == tls.StageCertificate:
 		return objection{class: "certificate", words: "that is what a certificate policy or an inspecting appliance does with a certificate that it does not accept" + h.shown(), next: nextCertificate}
 	case !byServer && stage == tls.StageServerFlight:

@@ -75,25 +75,30 @@ func (g *messages) unreachable(what sort) finding.Finding {
 	switch what.class {
 	case prohibited:
 		f.Culprit = finding.Firewall
-		f.Summary = fmt.Sprintf("%s forbids what %s sends: %s administratively prohibited", who, g.Parties(), detect.Count(g.Count, "message"))
+		f.Summary = fmt.Sprintf("%s forbids what %s sends: %s (administratively prohibited)", who, g.Parties(), detect.Count(g.Count, "ICMP message"))
+		f.NextStep = "Find the rule in the firewall, NVA or NSG at the address that says so."
 	case port:
 		f.Culprit = finding.Server
-		f.Summary = fmt.Sprintf("%s says that nothing listens there: %s port unreachable, for %s", who, detect.Count(g.Count, "message"), g.Parties())
+		f.NextStep = "Start the service, or correct who asks for it there."
+		f.Summary = fmt.Sprintf("%s says that nothing listens there: %s (port unreachable) for %s", who, detect.Count(g.Count, "ICMP message"), g.Parties())
 		if what.protocol == packet.ProtocolTCP {
-			f.Summary = fmt.Sprintf("%s rejects what %s sends: %s port unreachable; a host without such a service answers with a RST, so a firewall says so", who, g.Parties(), detect.Count(g.Count, "message"))
+			f.Summary = fmt.Sprintf("%s rejects what %s sends: %s (port unreachable); a host without such a service answers with a RST, so a firewall says so", who, g.Parties(), detect.Count(g.Count, "ICMP message"))
 			if 2*g.byServer <= g.Count {
 				f.Culprit = finding.Firewall
+				f.NextStep = "Find the rule in the firewall that rejects this, at the address that says so."
 			} else {
 				f.Summary += " on the host itself"
 			}
 		}
 	case host:
-		f.Summary = fmt.Sprintf("%s cannot reach the host: %s host unreachable, for %s", who, detect.Count(g.Count, "message"), g.Parties())
+		f.NextStep = "Check that the host is up, that the address is right, and that the router that says so finds it (ARP entry, route)."
+		f.Summary = fmt.Sprintf("%s cannot reach the host: %s (host unreachable) for %s", who, detect.Count(g.Count, "ICMP message"), g.Parties())
 	case network:
-		f.Summary = fmt.Sprintf("%s has no route: %s network unreachable, for %s", who, detect.Count(g.Count, "message"), g.Parties())
+		f.NextStep = "Check the routes (effective routes, UDRs) of the router that says so."
+		f.Summary = fmt.Sprintf("%s has no route: %s (network unreachable) for %s", who, detect.Count(g.Count, "ICMP message"), g.Parties())
 	case protocol:
 		f.Culprit = finding.Server
-		f.Summary = fmt.Sprintf("%s does not speak the protocol: %s protocol unreachable, for %s", who, detect.Count(g.Count, "message"), g.Parties())
+		f.Summary = fmt.Sprintf("%s does not speak the protocol: %s (protocol unreachable) for %s", who, detect.Count(g.Count, "ICMP message"), g.Parties())
 	}
 	f.Summary += fmt.Sprintf(", since %s.", detect.Clock(g.First))
 	switch what.protocol {

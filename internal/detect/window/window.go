@@ -141,9 +141,9 @@ func (s *stalls) finding(byServer bool) finding.Finding {
 		f.Culprit, who = finding.Server, "The server "+s.Server()
 		f.Detail["by"] = "server"
 	}
-	f.Summary = fmt.Sprintf("%s stopped reading: its receive window was closed for %s of %s (%s), in %d of %s from %s, since %s.",
+	f.Summary = fmt.Sprintf("%s stopped reading: its receive window was closed for %s of %s (%s), in %s from %s, since %s.",
 		who, detect.Span(s.closed), detect.Span(s.life), detect.Share(int(s.closed/time.Microsecond), int(s.life/time.Microsecond)),
-		s.Count, detect.Count(s.of, "connection"), s.Parties(), detect.Clock(s.First))
+		detect.OutOf(s.Count, s.of, "connection"), s.Parties(), detect.Clock(s.First))
 	if s.stuck > 0 {
 		f.Summary += " It did not open again."
 	}
