@@ -117,7 +117,8 @@ func expire(pol *policy.Policy, landing func(string) (evidence.Landing, error), 
 				errs = append(errs, deleteAll(ctx, container, at.Name))
 			}
 		}
-		errs = append(errs, deleteAll(ctx, vault, path.Join(c.Incident, c.ID)+"/"), deleteAll(ctx, reports, c.ID))
+		errs = append(errs, deleteAll(ctx, vault, path.Join(c.Incident, c.ID)+"/"), deleteAll(ctx, reports, c.ID),
+			deleteAll(ctx, reports, capture.IncidentPage(c.Incident)+".")) // it tells of this case, too
 		return errors.Join(errs...)
 	}
 }

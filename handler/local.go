@@ -17,6 +17,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden"
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/local/loop"
 	"github.com/pcapwarden/pcapwarden/internal/local/scenario"
@@ -143,6 +144,9 @@ func playScenario(ctx context.Context, e environment, s scenario.Scenario, dir, 
 		if !o.Matches {
 			wrong = append(wrong, o.Machine)
 		}
+	}
+	if len(outcomes) > 0 {
+		fmt.Fprintf(e.stdout, "\n%-9s %s\n", "Incident", filepath.Join(dir, "reports", capture.IncidentPage(outcomes[0].Case.Incident)+".html"))
 	}
 	fmt.Fprintf(e.stdout, "\nCheck the evidence with: pcapwarden evidence verify %s\n\n", dir)
 	if len(wrong) > 0 {

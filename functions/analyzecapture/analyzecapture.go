@@ -102,8 +102,8 @@ func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) (err error) {
 	}
 	source, err := landing.Open(ctx, l.Name)
 	if known := c.File(l.Name); known != nil {
-		if deliver := a.Outbox.Deliver(ctx, known.MessageID); deliver != nil {
-			return deliver
+		if unfinished := errors.Join(a.Outbox.Deliver(ctx, known.MessageID), a.summarise(ctx, c)); unfinished != nil {
+			return unfinished
 		}
 		return a.compareVersions(ctx, c, *known, l, landing, source, err)
 	}
@@ -123,7 +123,11 @@ func (a *Analyzer) analyze(ctx context.Context, l evidence.Landed) (err error) {
 	if err != nil {
 		return fmt.Errorf("analyse capture %s: %w", c.ID, err)
 	}
-	return a.Outbox.Deliver(ctx, id)
+	if err := a.Outbox.Deliver(ctx, id); err != nil {
+		return err
+	}
+	failpoint.Here("message-dealt-with")
+	return a.summarise(ctx, c)
 }
 
 // post stores the message of a file: from here on what is left to do is the

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +37,7 @@ type examined struct {
 	vault    evidence.Info
 	verified time.Time
 	excerpts []report.Excerpt
+	cut      map[int][]byte // excerpts, by the index of their finding
 	derived  []custody.Derived
 }
 
@@ -52,7 +55,10 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 		return "", err
 	}
 	failpoint.Here("vault-stored")
-	wrong, err := a.readBack(ctx, e, stem)
+	if err := a.recall(ctx, c, e, stem); err != nil {
+		return "", err
+	}
+	wrong, err := a.readBack(ctx, e)
 	if err != nil {
 		return "", err
 	}
@@ -61,10 +67,9 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 		return a.quarantine(ctx, c, l, landing, e, wrong)
 	}
 	failpoint.Here("vault-verified")
-	a.explain(ctx, c, e) // before anything counts findings: it may add one
 	o := origin(c)
 	o.Source, o.Version = a.Source, a.Version
-	if err := a.document(ctx, c, e, stem, &o); err != nil {
+	if err := a.document(ctx, c, l, e, stem, &o); err != nil {
 		return "", err
 	}
 	failpoint.Here("report-stored")
@@ -110,30 +115,70 @@ func (a *Analyzer) read(ctx context.Context, c capture.Case, source evidence.Fil
 	return nil
 }
 
+// recall takes the analysis that an earlier try stored, if there is one: what
+// the network's rules say may have changed since, and page and message must
+// not contradict what is stored. Else it asks for the rules, before anything
+// counts findings: they may add one.
+func (a *Analyzer) recall(ctx context.Context, c capture.Case, e *examined, stem string) error {
+	text, err := load(ctx, a.Reports, stem+".json")
+	if errors.Is(err, evidence.ErrNotFound) {
+		a.explain(ctx, c, e)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the analysis of an earlier try: %w", err)
+	}
+	stored, err := report.ReadJSON(bytes.NewReader(text))
+	if err == nil && stored.Capture.SHA256 == e.file.SHA256 {
+		e.analysis = stored
+		e.file.Cause, e.file.Culprit = string(stored.Verdict.Cause), string(stored.Verdict.Culprit)
+	}
+	return nil
+}
+
 // document makes and stores what people and programs read.
-func (a *Analyzer) document(ctx context.Context, c capture.Case, e *examined, stem string, o *incident.Origin) error {
-	e.file.Analysis, e.file.Report = stem+".json", stem+".html"
-	var document, page bytes.Buffer
-	if err := report.JSON(&document, e.analysis); err != nil {
-		return err
+func (a *Analyzer) document(ctx context.Context, c capture.Case, l evidence.Landed, e *examined, stem string, o *incident.Origin) error {
+	keep := func(name string, kind custody.Kind, text []byte, transforms ...string) (incident.Reference, error) {
+		d, err := a.store(ctx, name, text)
+		if err != nil {
+			return incident.Reference{}, err
+		}
+		d.EvidenceID, d.Kind, d.Transforms = name, kind, transforms
+		e.derived = append(e.derived, d)
+		return incident.Reference{Location: "reports/" + name, SHA256: d.SHA256}, nil
 	}
-	if err := report.HTML(&page, report.Page{Analysis: e.analysis, Context: e.analysis.Context, Case: about(c), Excerpts: e.excerpts}); err != nil {
-		return err
-	}
-	for _, d := range []struct {
-		name string
-		text []byte
-		to   *incident.Reference
-	}{{e.file.Analysis, document.Bytes(), &o.Analysis}, {e.file.Report, page.Bytes(), &o.Report}} {
-		stored, err := a.store(ctx, d.name, d.text)
+	for _, n := range slices.Sorted(maps.Keys(e.cut)) {
+		name := fmt.Sprintf("%s-%02d.pcapng", stem, n+1)
+		r, err := keep(name, custody.Excerpt, e.cut[n], "packets of one finding and of their handshakes", "payload cut off")
 		if err != nil {
 			return err
 		}
-		*d.to = incident.Reference{Location: "reports/" + d.name, SHA256: stored.SHA256}
-		stored.EvidenceID, stored.Kind = stem+path.Ext(d.name), custody.Report
-		e.derived = append(e.derived, stored)
+		e.file.Excerpts = append(e.file.Excerpts, name)
+		for i := range e.excerpts {
+			if e.excerpts[i].Finding == n {
+				e.excerpts[i].File, e.excerpts[i].SHA256 = name, r.SHA256
+			}
+		}
 	}
-	return nil
+	e.file.Analysis, e.file.Report, e.file.Markdown = stem+".json", stem+".html", stem+".md"
+	var document, page, ticket bytes.Buffer
+	err := report.JSON(&document, e.analysis)
+	if err == nil {
+		o.Analysis, err = keep(e.file.Analysis, custody.Report, document.Bytes())
+	}
+	if err != nil {
+		return err
+	}
+	m := a.manifest(c, l, e, stem) // what can be known of it on a page that it is to name
+	p := report.Page{Analysis: e.analysis, Case: about(c), Custody: &m, Context: e.analysis.Context, Excerpts: e.excerpts}
+	if err := errors.Join(report.HTML(&page, p), report.Markdown(&ticket, p)); err != nil {
+		return err
+	}
+	if o.Report, err = keep(e.file.Report, custody.Report, page.Bytes()); err != nil {
+		return err
+	}
+	_, err = keep(e.file.Markdown, custody.Report, ticket.Bytes())
+	return err
 }
 
 // version names one version of one file of a case. What is stored under it was

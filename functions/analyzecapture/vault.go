@@ -10,6 +10,8 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
+	"github.com/pcapwarden/pcapwarden/internal/excerpt"
+	"github.com/pcapwarden/pcapwarden/internal/report"
 )
 
 // restricted is the classification of everything that packets are in.
@@ -55,10 +57,11 @@ func (s *sealer) close(cause error) error {
 	return nil
 }
 
-// readBack reads the vault's copy and compares it with what was read where
-// the file landed. A difference is told in words, not as an error: reading
-// again would not mend it.
-func (a *Analyzer) readBack(ctx context.Context, e *examined, stem string) (wrong string, err error) {
+// readBack reads the vault's copy, compares it with what was read where the
+// file landed, and cuts the findings' packets out of it on the way. A
+// difference is told in words, not as an error: reading again would not mend
+// it.
+func (a *Analyzer) readBack(ctx context.Context, e *examined) (wrong string, err error) {
 	f, err := a.Vault.Open(ctx, e.file.Vault)
 	if err != nil {
 		return "", fmt.Errorf("read back from the vault: %w", err)
@@ -71,12 +74,43 @@ func (a *Analyzer) readBack(ctx context.Context, e *examined, stem string) (wron
 	defer content.Close()
 	hash := evidence.NewDigestReader(content)
 	defer hash.Close()
+	if err := e.excerpt(ctx, hash); err != nil {
+		// Findings without their excerpts are better than none.
+		a.Log.WarnContext(ctx, "no excerpts", "file", e.file.Vault, "err", err)
+	}
 	if _, err := io.Copy(io.Discard, hash); err != nil {
 		return "", fmt.Errorf("read back from the vault: %w", err)
 	}
 	e.verified = a.Now().UTC()
 	return custody.Compare(hash.Digest(), e.digest), nil
 }
+
+// excerpt cuts out the packets of the findings. They are kept in memory until
+// it is known that they are those of the evidence.
+func (e *examined) excerpt(ctx context.Context, content io.Reader) error {
+	e.cut = map[int][]byte{}
+	if !e.analysis.Capture.Readable {
+		return nil
+	}
+	summaries, err := excerpt.Write(ctx, content, e.analysis, excerpt.Options{Application: "pcapwarden"}, func(n int) (io.WriteCloser, error) {
+		return &piece{into: e.cut, finding: n}, nil
+	})
+	for _, s := range summaries {
+		if _, ok := e.cut[s.Finding]; ok {
+			e.excerpts = append(e.excerpts, report.Excerpt{Finding: s.Finding, Packets: s.Packets + s.Handshake})
+		}
+	}
+	return err
+}
+
+// piece is an excerpt on its way.
+type piece struct {
+	bytes.Buffer
+	into    map[int][]byte
+	finding int
+}
+
+func (p *piece) Close() error { p.into[p.finding] = p.Bytes(); return nil }
 
 // store keeps a document, and says what is kept. One that is there was made by
 // an earlier try from the same bytes, and stays.

@@ -31,3 +31,7 @@ func digest(parts ...string) string {
 	}
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h.Sum(nil)))
 }
+
+// IncidentPage is the name of an incident's page among the reports, without
+// its suffix. It tells of all its cases, and goes with the first of them.
+func IncidentPage(incident string) string { return "incident-" + incident }
