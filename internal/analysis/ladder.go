@@ -66,7 +66,12 @@ func (c *candidates) connection(conn *detect.Connection) {
 		if len(l.Steps) == MaxLadderSteps {
 			break
 		}
-		l.Steps = append(l.Steps, step(e, conn.ClientSide))
+		s := step(e, conn.ClientSide)
+		if n := len(l.Steps); n > 0 && l.Steps[n-1].Packet == s.Packet {
+			l.Steps[n-1].Label += ", " + s.Label // one packet, seen twice: a SYN, sent again
+			continue
+		}
+		l.Steps = append(l.Steps, s)
 	}
 	c.ladders = append(c.ladders, l)
 }

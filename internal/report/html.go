@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -83,6 +84,7 @@ func (f fact) Long() bool { return utf8.RuneCountInString(f.Value) > 32 }
 
 func newView(in Page) *view {
 	a, about, r := in.Analysis, in.Case, newReader(in.Analysis)
+	in.Context = cmp.Or(in.Context, a.Context)
 	p := &view{
 		Policy: policy, Style: template.CSS(style),
 		Name:     printable(baseName(a.Capture.File)),

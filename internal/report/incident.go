@@ -39,6 +39,7 @@ func newIncident(pages []Page) *incidentOf {
 		m := &member{Page: p, tone: undecided}
 		if p.Analysis != nil {
 			m.tone = toneOf(p.Analysis)
+			m.Context = cmp.Or(p.Context, p.Analysis.Context)
 			in.captures++
 		}
 		in.members = append(in.members, m)

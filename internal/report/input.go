@@ -15,7 +15,7 @@ type Page struct {
 	Analysis *analysis.Analysis
 	Case     About                 // who, why, until when; zero: somebody analysed a file by hand
 	Custody  *custody.Manifest     // what the evidence is known by, as far as it is known yet
-	Context  *controlplane.Context // what Azure's rules say about the deciding flows
+	Context  *controlplane.Context // what Azure's rules say about the deciding flows; nil: what Analysis has of it
 	Excerpts []Excerpt             // cut out of the capture for its findings
 }
 
