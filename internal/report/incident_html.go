@@ -86,14 +86,13 @@ type comparedView struct {
 
 type sharedView struct {
 	ID, Name string
-	Height   int
 	Groups   []quantityView
 }
 
 type quantityView struct {
-	Name  string
-	NameY int
-	Rows  []quantityRow
+	ID, Name string
+	Height   int
+	Rows     []quantityRow
 }
 
 type quantityRow struct {
@@ -228,10 +227,9 @@ func newShared(number int, s *sharedService) sharedView {
 		}
 	}
 	for _, q := range s.quantities {
-		g := quantityView{Name: metricName(q.name), NameY: v.Height + 15}
-		v.Height += quantityHead
+		g := quantityView{ID: fmt.Sprintf("%s-%d", v.ID, len(v.Groups)+1), Name: metricName(q.name), Height: quantityHead}
 		for _, x := range q.values {
-			row := quantityRow{Name: x.member.name, Value: x.amount(), Width: "0", Class: "capture", TextY: v.Height + 12, BarY: v.Height + 17}
+			row := quantityRow{Name: x.member.name, Value: x.amount(), Width: "0", Class: "capture", TextY: g.Height + 12, BarY: g.Height + 17}
 			if x.member.base {
 				row.Class = "baseline"
 			} else if x.differs {
@@ -242,9 +240,9 @@ func newShared(number int, s *sharedService) sharedView {
 				row.Width = strings.TrimSuffix(fmt.Sprintf("%.1f", 100*x.value()/l), ".0") + "%"
 			}
 			g.Rows = append(g.Rows, row)
-			v.Height += quantityStep
+			g.Height += quantityStep
 		}
-		v.Height += quantityGap
+		g.Height += quantityGap
 		v.Groups = append(v.Groups, g)
 	}
 	return v
