@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -76,9 +78,9 @@ func (p *patient) checks(ctx context.Context) (known []doctor.Line, checks []doc
 	known = append(known, p.readPolicy(ctx)...)
 	if p.cfg.Mode.Does(config.Control) {
 		add(p.callers())
-		more := p.control()
-		add(more...)
 	}
+	add(p.azure()...)
+	add(p.signing())
 	add(p.stores()...)
 	return known, checks
 }
@@ -154,6 +156,27 @@ func (p *patient) callers() doctor.Check {
 			return []doctor.Line{doctor.Bad(setting, err, "is the tenant's ID right, and may the app reach %s? Until then every caller gets 503", p.cfg.Authority)}
 		}
 		return []doctor.Line{doctor.Good(setting, "the tenant has %d signing keys", n)}
+	}}
+}
+
+// signing signs a text that is no manifest with the key of manifests.
+func (p *patient) signing() doctor.Check {
+	const setting = "PCAPWARDEN_SIGNING_KEY"
+	return doctor.Check{Name: "signing", Look: func(ctx context.Context) []doctor.Line {
+		if !strings.HasPrefix(p.cfg.SigningKey, "https://") && !config.InAzure(p.getenv) {
+			name := strings.TrimPrefix(p.cfg.SigningKey, "file:")
+			if _, err := os.Stat(name); name == "" || errors.Is(err, fs.ErrNotExist) { // looking must not make one
+				return []doctor.Line{{Subject: setting, Status: doctor.Note, What: "a key on this machine, made when it is first needed", Do: "in Azure, name a Key Vault key"}}
+			}
+		}
+		signer, err := openSigner(p.cfg.SigningKey, p.cred)
+		if err == nil {
+			_, _, err = signer.Sign(ctx, []byte("pcapwarden doctor: a probe, and no manifest"))
+		}
+		if err != nil {
+			return []doctor.Line{doctor.Bad(setting, err, "name an EC P-256 key, and give the app's identity Key Vault Crypto User on it")}
+		}
+		return []doctor.Line{doctor.Good(setting, "it signs")}
 	}}
 }
 

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/azure/arm"
 	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/doctor"
 )
 
@@ -16,11 +19,16 @@ const (
 	operatorRole = "PCAP Capture Operator"
 	targetRole   = "PCAP Target Reader"
 	landingRole  = "PCAP Landing Grant"
+	subReader    = "PCAP Subscription Reader"
+	contextRole  = "PCAP Context Reader"
+	addressRole  = "PCAP Address Reader"
 )
 
-// control looks at what it takes to capture: watchers, rights, landing
-// accounts, a machine.
-func (p *patient) control() []doctor.Check {
+// permissions asks what the identity may do at a scope.
+type permissions = func(ctx context.Context, scope string) (allow func(action string) bool, err error)
+
+// azure looks at what of Azure Resource Manager the app's part needs.
+func (p *patient) azure() (checks []doctor.Check) {
 	if p.policy == nil || p.cred == nil {
 		return nil
 	}
@@ -34,12 +42,41 @@ func (p *patient) control() []doctor.Check {
 		all, err := watcher.Permissions(ctx, scope)
 		return all.Allow, err
 	}
-	checks := []doctor.Check{}
+	if p.cfg.Mode.Does(config.Control) {
+		checks = p.control(watcher, permitted)
+	}
+	if p.cfg.Mode.Does(config.Analyze) && p.cfg.Context {
+		checks = append(checks, p.context(permitted)...)
+	}
+	return checks
+}
+
+// context looks at the rights to ask what the network's rules say.
+func (p *patient) context(permitted permissions) (checks []doctor.Check) {
+	const why = "findings come without what the network's rules say (PCAPWARDEN_CONTEXT)"
+	onGroups := slices.DeleteFunc(arm.ContextActions(), func(a string) bool { return strings.HasPrefix(a, "Microsoft.Network/networkWatchers/") })
+	for _, sub := range p.policy.Scope.Subscriptions {
+		checks = append(checks, doctor.Rights(doctor.Scope{ID: "/subscriptions/" + sub, Actions: arm.ContextSubscriptionActions(), Role: addressRole, Why: why}, permitted))
+		for _, group := range p.policy.Scope.ResourceGroups {
+			checks = append(checks, doctor.Rights(doctor.Scope{
+				ID: "/subscriptions/" + sub + "/resourceGroups/" + group, Actions: onGroups, Role: contextRole, Why: why,
+			}, permitted))
+		}
+	}
+	return checks
+}
+
+// control looks at what it takes to capture: watchers, rights, landing
+// accounts, a machine.
+func (p *patient) control(watcher *arm.Watcher, permitted permissions) (checks []doctor.Check) {
 	for _, sub := range p.policy.Scope.Subscriptions {
 		checks = append(checks,
 			doctor.Check{Name: "watcher", Look: func(ctx context.Context) []doctor.Line { return p.watchers(ctx, watcher, permitted, sub) }},
 			doctor.Check{Name: "captures", Look: func(ctx context.Context) []doctor.Line { return sessions(ctx, watcher, sub) }},
 		)
+		checks = append(checks, doctor.Rights(doctor.Scope{
+			ID: "/subscriptions/" + sub, Actions: arm.SubscriptionActions(), Role: subReader, Why: "what Azure goes on with is not seen to end, and alerts are not read again",
+		}, permitted))
 		for _, group := range p.policy.Scope.ResourceGroups {
 			checks = append(checks, doctor.Rights(doctor.Scope{
 				ID: "/subscriptions/" + sub + "/resourceGroups/" + group, Actions: arm.TargetActions(), Role: targetRole, Why: "a machine can't be looked at before its capture",
@@ -71,7 +108,7 @@ func (p *patient) control() []doctor.Check {
 
 // watchers looks whether every landing region has a Network Watcher, and what
 // the identity may do on each.
-func (p *patient) watchers(ctx context.Context, w *arm.Watcher, permitted func(context.Context, string) (func(string) bool, error), sub string) []doctor.Line {
+func (p *patient) watchers(ctx context.Context, w *arm.Watcher, permitted permissions, sub string) []doctor.Line {
 	ids, err := w.Watchers(ctx, sub)
 	if err != nil {
 		return []doctor.Line{azureTrouble(sub, err, operatorRole)}

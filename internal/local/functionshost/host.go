@@ -182,6 +182,10 @@ func (h *Host) observe(e Event) {
 // URL is where the host listens for callers, without a path.
 func (h *Host) URL() string { return "http://" + h.listener.Addr().String() }
 
+// HandlerURL is where the handler listens, for tests of what it says to others
+// than the host.
+func (h *Host) HandlerURL() string { return h.worker.url() }
+
 // FunctionURL is where callers reach an HTTP function, without a key and
 // without the parameters of its route; ok is false when there is no such
 // function.
