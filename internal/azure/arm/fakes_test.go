@@ -58,13 +58,7 @@ func (a *azure) handler() http.Handler {
 	vms := computefake.NewVirtualMachinesServerTransport(&computefake.VirtualMachinesServer{Get: readVM})
 	sets := computefake.NewVirtualMachineScaleSetsServerTransport(&computefake.VirtualMachineScaleSetsServer{Get: readSet})
 	instances := computefake.NewVirtualMachineScaleSetVMsServerTransport(&computefake.VirtualMachineScaleSetVMsServer{Get: readInstance, NewListPager: listInstances})
-	type transport interface {
-		Do(*http.Request) (*http.Response, error)
-	}
-	routes := []struct {
-		method, path, api string
-		to                transport
-	}{
+	return dispatch([]fakeRoute{
 		{"PUT", `/packetCaptures/[^/]+$`, "PacketCapturesClient.BeginCreate", captures},
 		{"GET", `/packetCaptures/[^/]+$`, "PacketCapturesClient.Get", captures},
 		{"DELETE", `/packetCaptures/[^/]+$`, "PacketCapturesClient.BeginDelete", captures},
@@ -76,7 +70,19 @@ func (a *azure) handler() http.Handler {
 		{"GET", `/virtualMachineScaleSets/[^/]+/virtualMachines/[^/]+$`, "VirtualMachineScaleSetVMsClient.Get", instances},
 		{"GET", `/virtualMachineScaleSets/[^/]+$`, "VirtualMachineScaleSetsClient.Get", sets},
 		{"GET", `/virtualMachines/[^/]+$`, "VirtualMachinesClient.Get", vms},
+	})
+}
+
+// fakeRoute says which fake answers a request.
+type fakeRoute struct {
+	method, path, api string
+	to                interface {
+		Do(*http.Request) (*http.Response, error)
 	}
+}
+
+// dispatch serves fakes over HTTP.
+func dispatch(routes []fakeRoute) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, route := range routes {
 			if r.Method != route.method || !regexp.MustCompile(route.path).MatchString(r.URL.Path) {

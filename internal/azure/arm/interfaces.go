@@ -62,16 +62,13 @@ func (c *clients) instanceInterfaces(ctx context.Context, set *azarm.ResourceID,
 			continue
 		}
 		pager := c.nics.NewListVirtualMachineScaleSetVMNetworkInterfacesPager(set.ResourceGroupName, set.Name, instance, nil)
-		for pager.More() {
-			page, err := pager.NextPage(ctx)
-			if err != nil {
-				return all, notAnswered(ReadScaleSetInterfaces, err)
-			}
-			for _, nic := range page.Value {
-				if nic != nil {
-					all = append(all, interfaceOf(nic, set.String()+"/virtualMachines/"+instance))
-				}
-			}
+		err := each(ctx, pager, func(p armnetwork.InterfacesClientListVirtualMachineScaleSetVMNetworkInterfacesResponse) []*armnetwork.Interface {
+			return p.Value
+		}, func(nic *armnetwork.Interface) {
+			all = append(all, interfaceOf(nic, set.String()+"/virtualMachines/"+instance))
+		})
+		if err != nil {
+			return all, notAnswered(ReadScaleSetInterfaces, err)
 		}
 	}
 	return all, nil

@@ -23,6 +23,7 @@ const (
 	// maxListed bounds each list; a subnet has at most some 65,000 addresses,
 	// and hardly ever more than a few hundred are used.
 	maxListed = 5000
+	maxPages  = 50 // of a list, which may have empty ones
 )
 
 // Names implements [controlplane.Source]. It lists resources, which is a
@@ -71,9 +72,9 @@ func (r *Reader) Names(ctx context.Context, s controlplane.Subject, at []control
 	return d.unambiguous(), errors.Join(mistakes...)
 }
 
-// each hands every item of a list over, up to maxListed.
+// each hands the items of a list over, up to maxListed, and maxPages.
 func each[P, V any](ctx context.Context, pager *runtime.Pager[P], values func(P) []*V, take func(*V)) error {
-	for n := 0; pager.More() && n < maxListed; {
+	for n, pages := 0, 0; pager.More() && n < maxListed && pages < maxPages; pages++ {
 		page, err := pager.NextPage(ctx)
 		if err != nil {
 			return err
