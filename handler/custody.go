@@ -74,10 +74,13 @@ func recoverFiles(pol *policy.Policy, landing func(string) (evidence.Landing, er
 		if !ok {
 			return 0, err
 		}
-		raised := 0
-		for info, err := range container.List(ctx, at.Name) {
+		raised, wanted := 0, at.Name
+		for info, err := range container.List(ctx, wanted) {
 			if err != nil {
 				return raised, err
+			}
+			if !strings.HasSuffix(wanted, "/") && info.Name != wanted {
+				continue // its name begins like that of the file
 			}
 			if f := c.File(info.Name); f != nil && !f.Sent.IsZero() {
 				continue

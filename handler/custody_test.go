@@ -71,7 +71,7 @@ func TestRecoverFiles(t *testing.T) {
 		landed []string
 		want   []string
 	}{
-		{"one file", capture.Case{ID: "pc-a", StoragePath: at + "x/2026/a.cap"}, []string{"x/2026/a.cap", "x/2026/b.cap"}, []string{"x/2026/a.cap"}},
+		{"one file", capture.Case{ID: "pc-a", StoragePath: at + "x/2026/a.cap"}, []string{"x/2026/a.cap", "x/2026/a.cap.bak", "x/2026/b.cap"}, []string{"x/2026/a.cap"}},
 		{"not there", capture.Case{ID: "pc-a", StoragePath: at + "x/2026/a.cap"}, []string{"x/2026/b.cap"}, nil},
 		{
 			"instances, one analysed", capture.Case{ID: "pc-a", StoragePath: at + "x/set", Files: []capture.File{{Name: "x/set/0.cap", Sent: time.Now()}}},

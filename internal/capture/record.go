@@ -45,6 +45,7 @@ type Ledger struct {
 	pauses    ledger.Records[pauseRecord]
 	strangers ledger.Records[stranger]
 	due       ledger.Records[CaseRef]
+	forget    ledger.Records[string]
 
 	budgeting sync.Mutex // one process does not conflict with itself
 }
@@ -63,6 +64,7 @@ func NewLedger(s ledger.Store) *Ledger {
 		pauses:    ledger.In[pauseRecord](s, "pauses/"),
 		strangers: ledger.In[stranger](s, "strangers/"),
 		due:       ledger.In[CaseRef](s, "due/"),
+		forget:    ledger.In[string](s, "forget/"),
 	}
 }
 
@@ -205,6 +207,13 @@ func (l *Ledger) Cases(ctx context.Context, i Incident) ([]Case, error) {
 
 // OpenIncident records an incident, or returns the one that is there.
 func (l *Ledger) OpenIncident(ctx context.Context, i Incident) (_ Incident, fresh bool, err error) {
+	if known, err := l.incidents.Read(ctx, i.ID); !errors.Is(err, ledger.ErrNotFound) {
+		return known, false, err
+	}
+	// The date first, so that none is kept for good.
+	if err := l.forgetOn(ctx, i.ID, i.Received.Add(forgetSoon)); err != nil {
+		return i, false, err
+	}
 	err = l.incidents.Create(ctx, i.ID, i)
 	if errors.Is(err, ledger.ErrExists) {
 		known, err := l.incidents.Read(ctx, i.ID)
@@ -251,6 +260,9 @@ func (l *Ledger) ByPath(ctx context.Context, url string) (Case, error) {
 			break
 		}
 		url = url[:cut]
+		if strings.HasSuffix(strings.ToLower(url), ".cap") {
+			break // a file, which has nothing below it: somebody put x.cap/y.cap beside x.cap
+		}
 	}
 	return Case{}, fmt.Errorf("case of a file: %w", ledger.ErrNotFound)
 }

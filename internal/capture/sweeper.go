@@ -100,6 +100,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (Totals, error) {
 		t.add("", s.subscription(ctx, sub, cases[sub], deadline, t))
 	}
 	t.add("", s.expire(ctx, deadline, t))
+	t.add("", s.forget(ctx, deadline, t))
 	for _, chore := range s.Chores {
 		t.add("", chore(ctx, deadline))
 	}

@@ -93,9 +93,29 @@ func (r Records[T]) Change(ctx context.Context, id string, change func(*T) error
 // Delete removes the record id, whatever its version. One that is gone is no
 // error.
 func (r Records[T]) Delete(ctx context.Context, id string) error {
+	return r.delete(ctx, id, func([]byte) (bool, error) { return true, nil })
+}
+
+// DeleteIf removes the record id if what it says allows that, and nobody
+// changes it meanwhile. One that is gone is no error.
+func (r Records[T]) DeleteIf(ctx context.Context, id string, allowed func(T) bool) error {
+	return r.delete(ctx, id, func(body []byte) (bool, error) {
+		var v T
+		if err := json.Unmarshal(body, &v); err != nil {
+			return false, fmt.Errorf("read record %q: %w: %v", r.prefix+id, ErrCorrupt, err)
+		}
+		return allowed(v), nil
+	})
+}
+
+func (r Records[T]) delete(ctx context.Context, id string, allowed func(body []byte) (bool, error)) error {
 	for range changes {
-		_, etag, err := r.store.Read(ctx, r.prefix+id+".json")
+		body, etag, err := r.store.Read(ctx, r.prefix+id+".json")
 		if err == nil {
+			var ok bool
+			if ok, err = allowed(body); err != nil || !ok {
+				return err
+			}
 			err = r.store.Delete(ctx, r.prefix+id+".json", etag)
 		}
 		switch {
