@@ -19,7 +19,13 @@ func New(s *capture.Sweeper, log *slog.Logger) customhandler.Function {
 	return customhandler.Timer(Name, func(ctx context.Context, t customhandler.Tick) error {
 		totals, err := s.Sweep(ctx)
 		if len(totals) > 0 || err != nil {
-			log.InfoContext(ctx, "sweep done", "late", t.PastDue, "cases", totals)
+			line := []any{"late", t.PastDue, "cases", totals}
+			// The log is elsewhere than the records: a head that it has can't
+			// be cut off there without a trace.
+			if n, hash, err := s.Starter.Audit.Head(ctx); err == nil && n > 0 {
+				line = append(line, "audit_segments", n, "audit_head", hash)
+			}
+			log.InfoContext(ctx, "sweep done", line...)
 		}
 		return err
 	})

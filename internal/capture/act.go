@@ -37,8 +37,9 @@ func (s *Sweeper) act(ctx context.Context, c Case, o Observation, action Action,
 	case Halt:
 		_, err = st.stop(ctx, c, actorSelf, reason)
 	case Settle:
+		ended := false
 		_, err = st.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
-			if c.State != Capturing { // the file was faster
+			if ended = c.State == Capturing; !ended { // the file was faster
 				return ledger.ErrUnchanged
 			}
 			c.State, c.Stopped = Ended, now
@@ -46,7 +47,11 @@ func (s *Sweeper) act(ctx context.Context, c Case, o Observation, action Action,
 			c.Note(now, "capture ended: %s", reason)
 			return nil
 		})
+		if err == nil && ended {
+			st.Log.InfoContext(ctx, "capture ended", "incident", c.Incident, "capture", c.ID, "target", c.Target, "reason", reason)
+		}
 	case Search:
+		st.Log.WarnContext(ctx, "looking for the file of a capture", "incident", c.Incident, "capture", c.ID, "reason", reason)
 		err = s.search(ctx, c, o, reason, now)
 	case Accept:
 		err = s.note(ctx, c, now, reason, func(c *Case) { c.State, c.Reason = Analysed, reason })
@@ -58,6 +63,9 @@ func (s *Sweeper) act(ctx context.Context, c Case, o Observation, action Action,
 				c.State = Closed
 			}
 		})
+		if err == nil && !c.State.Done() {
+			st.Log.InfoContext(ctx, "case closed", "incident", c.Incident, "capture", c.ID, "reason", reason)
+		}
 	case Fail:
 		err = s.giveUp(ctx, c, o, reason)
 	case Decline:

@@ -92,6 +92,9 @@ func (s *Sweeper) forgetOne(ctx context.Context, k string, now time.Time) (Actio
 	if err := l.incidents.Delete(ctx, i.ID); err != nil {
 		return Prune, err
 	}
+	if len(cases) > 0 {
+		s.Starter.Log.InfoContext(ctx, "incident forgotten", "incident", i.ID, "cases", len(cases))
+	}
 	return Prune, l.forget.Delete(ctx, k)
 }
 

@@ -53,6 +53,7 @@ func (s *Starter) resolve(ctx context.Context, a alert.Alert, now time.Time) (Re
 		return r, fmt.Errorf("record that incident %s is resolved: %w", r.Incident, err)
 	}
 	failpoint.Here("resolution-recorded")
+	s.Log.InfoContext(ctx, "alert resolved", "incident", i.ID, "rule", a.Rule, "cases", len(i.Cases))
 	cases, err := s.Ledger.Cases(ctx, i)
 	if err != nil {
 		return r, fmt.Errorf("list cases of incident %s: %w", r.Incident, err)

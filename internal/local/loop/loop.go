@@ -89,7 +89,7 @@ func Run(ctx context.Context, o Options) (_ []Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	outcomes, err := l.play(ctx)
+	outcomes, err := l.Play(ctx)
 	err = errors.Join(err, l.Close())
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause

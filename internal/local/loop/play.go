@@ -19,8 +19,9 @@ import (
 // alertFunction is the function that alerts go to.
 const alertFunction = "startcaptures"
 
-// play fires the alert, plays the traffic, and waits for the findings.
-func (l *Loop) play(ctx context.Context) ([]Outcome, error) {
+// Play fires the alert, plays the traffic, and waits until every capture is
+// over and its findings are sent.
+func (l *Loop) Play(ctx context.Context) ([]Outcome, error) {
 	s := l.options.Scenario
 	fired := time.Now().UTC()
 	incidentID, err := l.fire(ctx, s.Alert(fired, time.Time{}), "fired")
