@@ -34,15 +34,20 @@ var notices = map[capture.NoticeKind]struct {
 func notify(q incident.Queue, source string) capture.Notify {
 	return func(ctx context.Context, n capture.Notice) error {
 		c, as := n.Case, notices[n.Kind]
-		m, err := incident.Notice(incident.Origin{
-			Source: source, Version: buildVersion(), Incident: c.Incident, Case: c.ID,
-			Alert: c.Alert.ID, AlertRule: c.Alert.Rule, Profile: c.Profile, Owner: c.Approval.Owner,
-			Target: c.Target, Region: c.Region, TraceParent: c.TraceParent,
-		}, as.kind, n.Title, n.Reason, as.severity, time.Now())
+		m, err := incident.Notice(origin(c, source), as.kind, n.Title, n.Reason, as.severity, time.Now())
 		if err != nil {
 			return err
 		}
 		return q.Send(ctx, m)
+	}
+}
+
+// origin is what a case tells about itself in a message.
+func origin(c capture.Case, source string) incident.Origin {
+	return incident.Origin{
+		Source: source, Version: buildVersion(), Incident: c.Incident, Case: c.ID,
+		Alert: c.Alert.ID, AlertRule: c.Alert.Rule, Profile: c.Profile, Owner: c.Approval.Owner,
+		Target: c.Target, Region: c.Region, TraceParent: c.TraceParent,
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/config"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/identity"
+	"github.com/pcapwarden/pcapwarden/internal/outbox"
 )
 
 // control is the part that may start and end captures. It reads no packet:
@@ -51,7 +52,14 @@ func (s *services) control() ([]customhandler.Function, error) {
 	}
 	sweeper := &capture.Sweeper{
 		Starter: starter, Recover: recoverFiles(s.policy, landing, events), Expire: expire(s.policy, landing, vault, reports),
-		Chores: []func(context.Context, time.Time) error{s.outbox(landing).Flush},
+		Certify: certify(vault, s.signer, time.Now),
+		Chores: []func(context.Context, time.Time) error{
+			s.outbox(landing).Flush,
+			(&reverifier{
+				ledger: starter.Ledger, rechecks: outbox.Rechecks(s.records), vault: vault, signer: s.signer, incidents: s.incidents,
+				audit: starter.Audit, source: s.source, now: time.Now, log: s.log,
+			}).run,
+		},
 	}
 	return []customhandler.Function{
 		identity.Guard(startcaptures.New(starter), check, identity.Need{App: identity.ActionGroups, Roles: []string{identity.Alerts}}, s.log),

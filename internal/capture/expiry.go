@@ -102,7 +102,8 @@ func (s *Sweeper) expireOne(ctx context.Context, k string, now time.Time) (Actio
 	}
 	_, err = s.erase(ctx, c, actorSelf, "its date has come: "+c.DeleteAfter.UTC().Format(time.RFC3339))
 	if errors.Is(err, evidence.ErrHeld) {
-		return Keep, s.keep(ctx, c, k, now, "a hold or retention policy of the storage keeps it")
+		const why = "a hold or retention policy of the storage keeps it"
+		return Keep, errors.Join(s.keep(ctx, c, k, now, why), s.late(ctx, c, now, errors.New(why)))
 	}
 	if err != nil {
 		return Delete, errors.Join(err, s.late(ctx, c, now, err))
@@ -122,11 +123,22 @@ func (s *Sweeper) erase(ctx context.Context, c Case, actor, reason string) (Case
 		return c, err
 	}
 	failpoint.Here("evidence-deleted")
-	if err := st.log(ctx, c, audit.Expire, audit.After, actor, reason, audit.Done); err != nil {
+	now := st.Now().UTC()
+	done := audit.Entry{
+		At: now, Actor: actor, Action: audit.Expire, Phase: audit.After,
+		Incident: c.Incident, Case: c.ID, Target: c.Target, Reason: reason, Outcome: audit.Done,
+	}
+	var err error
+	if s.Certify != nil {
+		if done.File, done.SHA256, err = s.Certify(ctx, c, actor, reason); err != nil {
+			return c, fmt.Errorf("certify the deletion: %w", err)
+		}
+		failpoint.Here("deletion-certified")
+	}
+	if err := st.Audit.Append(ctx, done); err != nil {
 		return c, err
 	}
-	now := st.Now().UTC()
-	c, err := st.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
+	c, err = st.Ledger.Change(ctx, c.Incident, c.ID, func(c *Case) error {
 		if c.State == Closed || c.State == Held || !c.State.Done() {
 			c.State = Expired
 		}

@@ -35,6 +35,9 @@ type Sweeper struct {
 	// the vault, and their reports. What is gone is no error; what a hold or
 	// a retention policy keeps is evidence.ErrHeld.
 	Expire func(ctx context.Context, c Case) error
+	// Certify stores the certificate of a deletion, and says where and with
+	// which hash. A repetition returns the first one. Nil: there is none.
+	Certify func(ctx context.Context, c Case, by, reason string) (name, sha256 string, err error)
 	// Chores are what else has to be done time and again. One that fails
 	// keeps none of the others.
 	Chores []func(ctx context.Context, deadline time.Time) error

@@ -51,12 +51,13 @@ type Box struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 
-	entries ledger.Records[Entry]
+	entries  ledger.Records[Entry]
+	rechecks ledger.Records[Recheck]
 }
 
 // New returns the outbox in a store.
 func New(s ledger.Store, b Box) *Box {
-	b.entries = ledger.In[Entry](s, "outbox/")
+	b.entries, b.rechecks = ledger.In[Entry](s, "outbox/"), Rechecks(s)
 	return &b
 }
 
@@ -115,8 +116,30 @@ func (b *Box) Deliver(ctx context.Context, id string) (err error) {
 		return err
 	}
 	failpoint.Here("findings-recorded")
+	if e.File.Manifest != "" {
+		r := Recheck{CaseRef: capture.CaseRef{Incident: e.Incident, Case: e.Case}, File: e.File.Name}
+		if err := b.rechecks.Create(ctx, RecheckKey(e.Stored.Add(firstRecheck), id), r); err != nil && !errors.Is(err, ledger.ErrExists) {
+			return fmt.Errorf("plan to verify the evidence of capture %s again: %w", e.Case, err)
+		}
+	}
 	return b.entries.Delete(ctx, id)
 }
+
+// A Recheck is evidence that is verified again when its time has come.
+type Recheck struct {
+	capture.CaseRef
+	File string `json:"file"`
+}
+
+// firstRecheck is how long after it was sealed evidence is verified again.
+const firstRecheck = 24 * time.Hour
+
+// Rechecks are the records of evidence to verify again, in the order of time.
+func Rechecks(s ledger.Store) ledger.Records[Recheck] { return ledger.In[Recheck](s, "recheck/") }
+
+// RecheckKey is the record of evidence that is to be verified again at that
+// time.
+func RecheckKey(at time.Time, id string) string { return at.UTC().Format("20060102t1504") + "/" + id }
 
 // Flush delivers everything that waits, until the deadline.
 func (b *Box) Flush(ctx context.Context, deadline time.Time) error {
