@@ -77,6 +77,27 @@ func TestRedactCommand(t *testing.T) {
 	if !bytes.Equal(file["a"], file["b"]) || !bytes.Equal(file["a"], file["c"]) || bytes.Equal(file["a"], file["d"]) {
 		t.Error("want the same derivative with the same key, and another without")
 	}
+	// Names: cut, or others.
+	if err := os.WriteFile(at("dns.pcap"), pcaptest.Capture("0 10.71.72.73:40001 > 10.71.72.1:53 query A www.contoso.example"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := program(t, nil, "redact", "--names", "hash", "--tlp", "green", "--key", at("key"), at("dns.pcap"), at("names.pcap")); code != exitOK {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	names, err := os.ReadFile(at("names.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(at("dns.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) != len(source) || bytes.Contains(names, []byte("contoso")) || bytes.Contains(names, []byte("example")) {
+		t.Errorf("%d bytes of %d: %q", len(names), len(source), names)
+	}
+	if text, err := os.ReadFile(at("names.pcap.redaction.json")); err != nil || !strings.Contains(string(text), `"tlp": "TLP:GREEN"`) || !strings.Contains(string(text), "HMAC-SHA-512") {
+		t.Errorf("record %s: %v", text, err)
+	}
 	before := listing(t, dir)
 	for _, bad := range []struct {
 		name string
@@ -84,6 +105,8 @@ func TestRedactCommand(t *testing.T) {
 		env  map[string]string
 		code int
 	}{
+		{"no such marking", []string{in, at("e.pcap"), "--tlp", "pink"}, nil, exitUsage},
+		{"names as they are", []string{in, at("e.pcap"), "--names", "keep"}, nil, exitUsage},
 		{"no output", []string{in}, nil, exitUsage},
 		{"standard output", []string{in, "-"}, nil, exitUsage},
 		{"there already", []string{in, at("a.pcap")}, nil, exitError},

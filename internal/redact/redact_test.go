@@ -176,24 +176,37 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// A packet takes no memory that stays.
+// Packets take no memory that stays: not those of segments, not those of
+// messages that are kept.
 func BenchmarkRun(b *testing.B) {
-	var in bytes.Buffer
-	w, err := pcap.NewWriter(&in, ethernet, 0)
-	if err != nil {
-		b.Fatal(err)
-	}
-	data := frameOf(strings.Repeat("x", 800), eth(etherIPv4), ip4(6), tcp())
-	for range 10000 {
-		if err := w.WritePacket(1700000000e9, len(data), data); err != nil {
+	query := "\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07contoso\x07example\x00\x00\x01\x00\x01"
+	for _, bench := range []struct {
+		name  string
+		names bool
+		data  []byte
+	}{
+		{"segments", false, frameOf(strings.Repeat("x", 800), eth(etherIPv4), ip4(6), tcp())},
+		{"segments_with_names", true, frameOf(strings.Repeat("x", 800), eth(etherIPv4), ip4(6), tcp())},
+		{"queries_with_names", true, frameOf(query, eth(etherIPv4), ip4(17), udp(40000, 53))},
+	} {
+		var in bytes.Buffer
+		w, err := pcap.NewWriter(&in, ethernet, 0)
+		if err != nil {
 			b.Fatal(err)
 		}
-	}
-	b.SetBytes(int64(in.Len()))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := Run(b.Context(), bytes.NewReader(in.Bytes()), io.Discard, Options{Key: referenceKey}); err != nil {
-			b.Fatal(err)
+		for range 10000 {
+			if err := w.WritePacket(1700000000e9, len(bench.data), bench.data); err != nil {
+				b.Fatal(err)
+			}
 		}
+		b.Run(bench.name, func(b *testing.B) {
+			b.SetBytes(int64(in.Len()))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Run(b.Context(), bytes.NewReader(in.Bytes()), io.Discard, Options{Key: referenceKey, HashNames: bench.names}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
