@@ -10,7 +10,7 @@ const (
 	// ordinary is what Go's memory stays below for ordinary captures of any
 	// length. Left alone the collector lets the heap grow to twice of what is
 	// alive before it looks: too late when much is, too often when little is.
-	ordinary = 48 << 20
+	ordinary = 44 << 20
 	percent  = 400
 	// share is how much of the processor time the collector may take for it.
 	// A flood needs the memory that it needs: it gets more before the

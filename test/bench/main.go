@@ -59,7 +59,6 @@ func run() error {
 	only := flag.String("only", "", "`NAME` of the one input to measure")
 	out := flag.String("out", "", "write the page to `FILE` as well")
 	generate := flag.String("generate", "", "write the input of this `NAME` to standard output, and nothing else")
-	profiled := flag.String("profile", "", "write to `FILE` what the compiler is to optimize for, and nothing else")
 	flag.Parse()
 	if *generate != "" {
 		for _, in := range inputs {
@@ -71,9 +70,6 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if *profiled != "" {
-		return profile(ctx, *profiled)
-	}
 
 	if err := os.MkdirAll(*dir, 0o755); err != nil {
 		return err
