@@ -73,6 +73,7 @@ func (e *engine) facts(a *Analysis) verdict.Facts {
 	f.Context, f.Vantage, f.Services = e.options.Context, a.Vantage, a.Services
 	f.Packets, f.Truncated, f.ShortestCut = a.Capture.Packets, e.summary.Truncated, e.summary.ShortestCut
 	f.Dropped, f.CutShort, f.LimitHit = a.Capture.Dropped, a.Capture.CutShort, a.Limits.Hit
+	f.Unreadable, f.LinkTypes = e.decoder.Counters().Undecodable, a.Capture.LinkType
 	f.First, f.Last, f.TCP = a.Capture.FirstPacket, a.Capture.LastPacket, &a.Counters.TCP
 	return f
 }

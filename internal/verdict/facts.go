@@ -21,6 +21,8 @@ type Facts struct {
 	Dropped     int64 // by the capturing machine
 	CutShort    bool  // the file ends in the middle of a packet
 	LimitHit    bool  // the analysis left something out
+	Unreadable  int64 // packets without a header that could be decoded
+	LinkTypes   string
 	First, Last time.Time
 
 	Connections Connections

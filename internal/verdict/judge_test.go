@@ -173,6 +173,7 @@ func TestJudge(t *testing.T) {
 		{"full in the end", busy(), []string{"low capture.limit-reached capture -"}, "healthy/none", nil, nil},
 		{"no ports in 34 bytes", Facts{Packets: 505, Truncated: 505, ShortestCut: 34}, []string{"high capture.truncated capture -"}, "inconclusive/capture", []string{"cut to 34 bytes"}, nil},
 		{"only ARP", Facts{Packets: 3}, nil, "inconclusive/unknown", []string{"3 packets, none of them of TCP, UDP or ICMP"}, nil},
+		{"an unknown link type", Facts{Packets: 3, Unreadable: 3, LinkTypes: "linktype-195"}, nil, "inconclusive/capture", []string{"3 packets of linktype-195"}, nil},
 		{"nothing worked and nothing failed", Facts{Packets: 2, Connections: Connections{Seen: 1, Begun: 1}}, nil, "inconclusive/unknown", nil, nil},
 		{"frames twice are no loss", busy(), []string{"high tcp.retransmission network " + web, "low capture.duplicated capture -"}, "healthy/none",
 			[]string{"holds packets twice"}, []string{"data segments"}},

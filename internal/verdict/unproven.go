@@ -144,6 +144,11 @@ func (c *court) inconclusive(why finding.Kind) Verdict {
 		v.Culprit, v.Confidence = finding.Unknown, 0.6
 		v.Summary = "The capture shows no fault, and nothing that worked either: " + c.little() + "."
 		v.NextStep = "Capture for longer, with filters that let both directions through, while the fault happens; or at the other end."
+		if f.Packets > 0 && f.Unreadable == f.Packets {
+			v.Culprit = finding.Capture
+			v.Summary = fmt.Sprintf("Nothing in the capture can be decoded: %s of %s, which is not what they hold, or a link type that is not known here.", plural(f.Packets, "packet"), f.LinkTypes)
+			v.NextStep = "Capture on an interface with an Ethernet or IP header, or see in Wireshark what the packets are; where the file names the wrong link type, editcap -T sets it right."
+		}
 	default:
 		v.Summary = c.findings[c.first(why)].Summary
 		v.NextStep = c.findings[c.first(why)].NextStep

@@ -131,7 +131,9 @@ func (s *state) connection(c *detect.Connection) {
 	}
 	k := key{server: c.ServerAddr(), stage: t.Stage()}
 	h := handshake{c, t}
-	if a, ok := h.refusal(); ok {
+	// With one side alone, whether an encrypted alert refused anything, or said
+	// goodbye after a day's work, is not known.
+	if a, ok := h.refusal(); ok && !(a.Encrypted && c.OneWay()) {
 		k.kind, k.by, k.alert, k.hidden = "tls.alert", a.From, a.Description, a.Encrypted
 		reason := h.objection(a)
 		k.reason = reason.class
