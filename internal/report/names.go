@@ -51,7 +51,7 @@ type reader struct{ names, kinds []string }
 
 // foreignDetails are the details of findings that a detector copies from
 // packets. Names with blanks are known by them.
-var foreignDetails = []string{"name", "names", "sni", "subject", "issuer", "host"}
+var foreignDetails = []string{"name", "names", "sni", "subject", "issuer", "certificate", "certificateIssuer"}
 
 func newReader(a *analysis.Analysis) reader {
 	var r reader

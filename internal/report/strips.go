@@ -34,6 +34,10 @@ type block struct {
 // A stretch is a row of the table that says what the strips show.
 type stretch struct{ From, Packets, Bytes, Rate, Segments, Resent string }
 
+// fewest is how many bars show a course: a capture of some milliseconds has
+// none.
+const fewest = 8
+
 // maxStretches is how many rows the table has at most.
 const maxStretches = 24
 
@@ -44,19 +48,23 @@ func (t *timeline) addStrips(a *analysis.Analysis, s scale, y int) int {
 	if v == nil || v.Bin <= 0 || len(v.Bytes) == 0 || len(v.Bytes) != len(v.Packets) || len(v.Segments) != len(v.Packets) || len(v.Resent) != len(v.Packets) {
 		return y
 	}
-	y += 4
 	most, total := peak(v.Bytes)
-	text := fmt.Sprintf("throughput: %s, at most %s", Bytes(total), rate(most, v.Bin))
-	y = t.addStrip("traffic", text, v, v.Bytes, s, y, trafficHeight)
 	again, all := peak(v.Resent)
 	_, segments := peak(v.Segments)
-	switch {
-	case segments == 0:
-	case all == 0:
+	resent := fmt.Sprintf("%d of %d (%s)", all, segments, share(all, segments))
+	if all == 0 && segments > 0 {
 		t.Notes = append(t.Notes, "No TCP segment was sent again.")
-	default:
-		text := fmt.Sprintf("TCP segments sent again: %d of %d (%s), at most %d in a bar", all, segments, share(all, segments), again)
-		y = t.addStrip("resent", text, v, v.Resent, s, y, resentHeight)
+	}
+	if len(v.Packets) < fewest {
+		if all > 0 {
+			t.Notes = append(t.Notes, "TCP segments sent again: "+resent+".")
+		}
+		return y
+	}
+	y += 4
+	y = t.addStrip("traffic", fmt.Sprintf("throughput: %s, at most %s", Bytes(total), rate(most, v.Bin)), v, v.Bytes, s, y, trafficHeight)
+	if all > 0 {
+		y = t.addStrip("resent", fmt.Sprintf("TCP segments sent again: %s, at most %d in a bar", resent, again), v, v.Resent, s, y, resentHeight)
 	}
 	t.Notes = append(t.Notes, "A bar is "+span(v.Bin)+".")
 	t.Stretches = stretches(v)
