@@ -143,7 +143,7 @@ func writeAlone(out *bufio.Writer, title string, all []services.Service) {
 
 // pairName is the service, what is spoken, and how the sides were matched.
 func pairName(p *compare.Pair) string {
-	s := printable(p.Name)
+	s := name(p.Name)
 	var more []string
 	if spoken := p.Capture.Spoken; spoken != "" {
 		more = append(more, printable(spoken))
@@ -215,7 +215,7 @@ func amount(m compare.Metric, side int) string {
 }
 
 func aloneText(s *services.Service) string {
-	head := printable(s.Name())
+	head := name(s.Name())
 	if s.Spoken != "" {
 		head += " (" + printable(s.Spoken) + ")"
 	}

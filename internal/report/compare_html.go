@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/pcapwarden/pcapwarden/internal/compare"
@@ -23,7 +24,9 @@ var compareStyle string
 // compareLayout borrows the icon of the other page.
 var compareLayout = func() *template.Template {
 	t := template.Must(template.New("compare").Parse(compareText))
-	template.Must(t.AddParseTree("icon", layout.Lookup("icon").Tree.Copy()))
+	for _, name := range []string{"icon", "prose"} {
+		template.Must(t.AddParseTree(name, layout.Lookup(name).Tree.Copy()))
+	}
 	return t
 }()
 
@@ -52,7 +55,7 @@ type comparePage struct {
 	Head            compareHead
 	Sides           []sideView
 	Notes           []string
-	More            []string // differences that the summary does not say
+	More            [][]piece // differences that the summary does not say
 	Left            int
 	Pairs           []pairView
 	LeftPairs       int
@@ -62,8 +65,9 @@ type comparePage struct {
 
 // compareHead has what the icon of the other page asks for.
 type compareHead struct {
-	Tone                    tone
-	Word, Headline, Summary string
+	Tone           tone
+	Word, Headline string
+	Summary        []piece
 }
 
 type pairView struct {
@@ -84,7 +88,7 @@ type metricView struct {
 
 // Sizes of the bars, in CSS pixels.
 const (
-	metricHeight = 46
+	metricHeight = 52
 	mostMetrics  = 24
 )
 
@@ -98,14 +102,14 @@ const mostPairs = 50
 
 func newComparePage(c *compare.Comparison) *comparePage {
 	p := &comparePage{
-		Policy: comparePolicy, Style: template.CSS(style + compareStyle), Sides: sidesOf(c), More: differences(c),
+		Policy: comparePolicy, Style: template.CSS(style + compareStyle), Sides: sidesOf(c),
 		Program: program(), Schema: printable(c.Schema),
 	}
-	if n := len(p.More) - 3*maxDifferences; n > 0 {
-		p.More, p.Left = p.More[:3*maxDifferences], n
-	}
+	r := comparedReader(c)
+	p.More, p.Left = otherDifferences(c, r, 3*maxDifferences)
 	p.Head.Tone, p.Head.Headline = compareTone(c)
-	p.Head.Word, p.Head.Summary = map[tone]string{fault: "Different", warning: "Different", healthy: "Alike", undecided: "No comparison"}[p.Head.Tone], printableText(c.Summary)
+	p.Head.Word = map[tone]string{fault: "Different", warning: "Different", healthy: "Alike", undecided: "No comparison"}[p.Head.Tone]
+	p.Head.Summary = r.prose(c.Summary)
 	p.Title = p.Head.Headline
 	for _, n := range c.Notes {
 		p.Notes = append(p.Notes, printableText(n))
@@ -133,6 +137,42 @@ func newComparePage(c *compare.Comparison) *comparePage {
 	return p
 }
 
+// otherDifferences are what the summary does not say, at most so many, and how
+// many more there are.
+func otherDifferences(c *compare.Comparison, r reader, most int) (all [][]piece, left int) {
+	for _, d := range c.Differences {
+		switch {
+		case d.Summary == c.Summary:
+		case len(all) == most:
+			left++
+		default:
+			all = append(all, r.prose(d.Summary))
+		}
+	}
+	return all, left
+}
+
+// comparedReader knows the names of services, which clients ask for.
+func comparedReader(c *compare.Comparison) reader {
+	var r reader
+	add := func(s *services.Service) {
+		if s != nil && s.SNI != "" && !slices.Contains(r.names, s.SNI) {
+			r.names = append(r.names, s.SNI)
+		}
+	}
+	for i := range c.Services {
+		add(c.Services[i].Baseline)
+		add(c.Services[i].Capture)
+	}
+	for _, alone := range [][]services.Service{c.OnlyBaseline, c.OnlyCapture} {
+		for i := range alone {
+			add(&alone[i])
+		}
+	}
+	r.sort()
+	return r
+}
+
 func newPairView(i int, p *compare.Pair) pairView {
 	v := pairView{ID: fmt.Sprintf("service-%d", i+1), Name: pairName(p)}
 	longest := map[string]float64{} // by unit: quantities of a sort are on one scale
@@ -143,11 +183,15 @@ func newPairView(i int, p *compare.Pair) pairView {
 		if silent(m) {
 			continue
 		}
-		row := metricView{Name: metricName(m.Name), Baseline: amount(m, 0), Capture: amount(m, 1), Differs: m.Differs, Y: v.Height}
+		after := amount(m, 1)
+		if m.Differs {
+			after += ", differs"
+		}
+		row := metricView{Name: metricName(m.Name), Baseline: amount(m, 0), Capture: after, Differs: m.Differs, Y: v.Height}
 		for side, value := range []float64{m.Baseline, m.Capture} {
 			row.Width[side] = "0"
 			if l := longest[m.Unit]; l > 0 && m.N[side] > 0 {
-				row.Width[side] = strings.TrimSuffix(fmt.Sprintf("%.1f", 70*value/l), ".0") + "%"
+				row.Width[side] = strings.TrimSuffix(fmt.Sprintf("%.1f", 64*value/l), ".0") + "%"
 			}
 		}
 		v.Height += metricHeight

@@ -166,7 +166,7 @@ func TestCompareBars(t *testing.T) {
 	}
 	for _, row := range p.Pairs[i].Rows {
 		if row.Name == "server think" {
-			if row.Width != [2]string{"7%", "70%"} || !row.Differs || row.Baseline != "30 ms (n=12)" || row.Capture != "300 ms (n=12)" {
+			if row.Width != [2]string{"6.4%", "64%"} || !row.Differs || row.Baseline != "30 ms (n=12)" || row.Capture != "300 ms (n=12), differs" {
 				t.Errorf("%+v", row)
 			}
 			return

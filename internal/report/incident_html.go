@@ -80,7 +80,7 @@ type memberView struct {
 type comparedView struct {
 	Name    string
 	Summary []piece
-	More    []string
+	More    [][]piece
 	Left    int
 }
 
@@ -120,7 +120,11 @@ func newIncidentView(in *incidentOf) *incidentView {
 			one := newReader(m.Analysis)
 			r.names, r.kinds = append(r.names, one.names...), append(r.kinds, one.kinds...)
 		}
+		if m.compared != nil {
+			r.names = append(r.names, comparedReader(m.compared).names...)
+		}
 	}
+	r.sort()
 	first, summary, next := in.first()
 	v.Head = incidentHead{
 		Tone: in.tone(), Headline: in.headline(), Service: printable(about.Incident),
@@ -201,12 +205,10 @@ func newMemberView(number int, m *member) memberView {
 
 func newCompared(m *member, r reader) comparedView {
 	c := m.compared
-	v := comparedView{Name: m.name, Summary: r.prose(c.Summary), More: differences(c)}
-	if n := len(v.More) - maxDifferences; n > 0 {
-		v.More, v.Left = v.More[:maxDifferences], n
-	}
+	v := comparedView{Name: m.name, Summary: r.prose(c.Summary)}
+	v.More, v.Left = otherDifferences(c, r, maxDifferences)
 	for _, n := range c.Notes {
-		v.More = append(v.More, printableText(n))
+		v.More = append(v.More, r.prose(n))
 	}
 	return v
 }

@@ -57,7 +57,7 @@ func (d *ticket) compared(v *incidentView) {
 	for _, c := range v.Compared {
 		d.line("- **%s:** %s", mdText(c.Name), mdProse(c.Summary))
 		for _, m := range c.More {
-			d.line("  - %s", mdText(m))
+			d.line("  - %s", mdProse(m))
 		}
 	}
 }

@@ -75,9 +75,13 @@ func newReader(a *analysis.Analysis) reader {
 	for i := range a.Conversations {
 		add(a.Conversations[i].SNI)
 	}
-	// A name that contains another one goes first.
-	slices.SortStableFunc(r.names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	r.sort()
 	return r
+}
+
+// sort puts a name that contains another one first.
+func (r *reader) sort() {
+	slices.SortStableFunc(r.names, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 }
 
 // prose takes a sentence of ours apart, and makes it printable.
