@@ -92,7 +92,7 @@ func (p *patient) control(watcher *arm.Watcher, permitted permissions) (checks [
 					return []doctor.Line{azureTrouble(id.Name(), err, landingRole)}
 				}
 				if why := a.Unfit(id.Name(), region); why != "" {
-					return []doctor.Line{doctor.Bad(id.Name(), errors.New("Network Watcher can't store there"), "%s", why)}
+					return []doctor.Line{doctor.Bad(id.Name(), errors.New("captures can't be stored there"), "%s", why)}
 				}
 				return []doctor.Line{doctor.Good(id.Name(), "takes the captures of %s", region)}
 			}},

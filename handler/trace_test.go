@@ -26,7 +26,9 @@ var story = []struct{ service, name string }{
 	{"pcapwarden-control", "ARM POST stop"},
 	{"pcapwarden-analyze", "file landed, event under way"},
 	{"pcapwarden-analyze", "analyse file"},
+	{"pcapwarden-analyze", "read, hash and analyse"},
 	{"pcapwarden-analyze", "store in vault"},
+	{"pcapwarden-analyze", "deliver message"},
 	{"pcapwarden-analyze", "send incidents"},
 }
 

@@ -6,10 +6,12 @@ import (
 	"compress/gzip"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -162,7 +164,8 @@ func (c *Collector) takeMetrics(x *colmetrics.ExportMetricsServiceRequest) {
 }
 
 func (c *Collector) take(p Point) {
-	key := p.Service + " " + p.Name
+	var key strings.Builder
+	key.WriteString(p.Service + " " + p.Name)
 	for _, k := range slices.Sorted(func(yield func(string) bool) {
 		for k := range p.Labels {
 			if !yield(k) {
@@ -170,9 +173,9 @@ func (c *Collector) take(p Point) {
 			}
 		}
 	}) {
-		key += " " + k + "=" + p.Labels[k]
+		key.WriteString(" " + k + "=" + p.Labels[k])
 	}
-	c.points[key] = p
+	c.points[key.String()] = p
 }
 
 func (c *Collector) takeLogs(x *collogs.ExportLogsServiceRequest) {
@@ -225,9 +228,7 @@ func (c *Collector) Points() map[string]Point {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := map[string]Point{}
-	for k, p := range c.points {
-		all[k] = p
-	}
+	maps.Copy(all, c.points)
 	return all
 }
 
