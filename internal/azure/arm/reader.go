@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v9"
 
@@ -38,7 +39,7 @@ const pollEvery = 2 * time.Second
 // already for some of them: then there is nothing to wait for.
 func await[T any](ctx context.Context, action string, begin func(context.Context) (*runtime.Poller[T], error), whole func(T) bool) (T, error) {
 	var raw *http.Response
-	poller, err := begin(runtime.WithCaptureResponse(ctx, &raw))
+	poller, err := begin(policy.WithCaptureResponse(ctx, &raw))
 	if err != nil {
 		var zero T
 		return zero, notAnswered(action, err)
