@@ -121,7 +121,7 @@ func TestDecisions(t *testing.T) {
 						t.Errorf("%s: %s does not say which role is needed", tt.action, answer)
 					}
 				case http.StatusConflict:
-					if !strings.Contains(answer, "is possible while") {
+					if !strings.Contains(answer, "is for") {
 						t.Errorf("%s: %s does not say when it is possible", tt.action, answer)
 					}
 				}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pcapwarden/pcapwarden/functions/captures"
+	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/inert"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 	"github.com/pcapwarden/pcapwarden/internal/report"
@@ -55,8 +56,12 @@ func printCaptures(e environment, answer []byte) error {
 	}
 	rows := [][]string{{"ID", "STATE", "ASKED (UTC)", "MACHINE", "PROFILE", "VERDICT"}}
 	for _, c := range l.Captures {
+		state := string(c.State)
+		if c.Hold != nil && c.State != capture.Held {
+			state += ", held"
+		}
 		rows = append(rows, []string{
-			c.ID[:min(short, len(c.ID))], legible(string(c.State)), c.Asked.UTC().Format("01-02 15:04"),
+			c.ID[:min(short, len(c.ID))], legible(state), c.Asked.UTC().Format("01-02 15:04"),
 			legible(c.Target[strings.LastIndexByte(c.Target, '/')+1:]), legible(c.Profile), cmp.Or(legible(c.Cause), "-"),
 		})
 	}
@@ -134,6 +139,12 @@ func printCapture(w io.Writer, answer []byte, command string) error {
 	p := page{bufio.NewWriter(w)}
 	if word := done[command]; word != "" {
 		fmt.Fprintf(p, "%s: %s\n\n", c.ID, word)
+		p.item(0, "state", 9, string(c.State))
+		p.item(0, "machine", 9, legible(cmp.Or(c.Target, c.Sought)))
+		if n := len(c.History); n > 0 {
+			p.item(0, "recorded", 9, legible(c.History[n-1].What))
+		}
+		return p.Flush()
 	}
 	item := func(label, text string) {
 		if text != "" {

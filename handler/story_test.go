@@ -48,8 +48,8 @@ func TestTheLogTellsTheStory(t *testing.T) {
 	}
 	rest := lines
 	for _, station := range []string{
-		"alert accepted", "capture started", "alert resolved", "capture stopped", "capture ended",
-		"findings sent", "session deleted", "evidence deleted",
+		"alert accepted", "capture started", "alert resolved", "capture stopped", "findings sent",
+		"session deleted", "evidence deleted",
 	} {
 		n := 0
 		for n < len(rest) && !strings.HasPrefix(rest[n], station) {

@@ -87,7 +87,7 @@ func refuse(status int, format string, args ...any) error {
 type action struct {
 	method, name string
 	roles        []string // one of them is needed
-	when         string   // what a capture has to be for it
+	when         string   // what it is for
 	do           func(*capture.Desk, context.Context, string, capture.Person) (any, error)
 }
 
@@ -97,12 +97,12 @@ var actions = []action{
 	{http.MethodGet, "export", []string{identity.Operator}, "", func(d *capture.Desk, ctx context.Context, id string, p capture.Person) (any, error) {
 		return d.Export(ctx, id, p)
 	}},
-	{http.MethodPost, "approve", []string{identity.Approver}, "it is awaiting-approval, and neither its alert nor its approval is over", changing((*capture.Desk).Approve)},
-	{http.MethodPost, "reject", []string{identity.Approver}, "it is awaiting-approval", changing((*capture.Desk).Reject)},
-	{http.MethodPost, "stop", []string{identity.Operator}, "it is asked, awaiting-approval or capturing", changing((*capture.Desk).Stop)},
-	{http.MethodPost, "hold", []string{identity.Approver}, "its evidence is not deleted, and nobody holds it", changing((*capture.Desk).Hold)},
-	{http.MethodPost, "release", []string{identity.Approver}, "somebody holds it", changing((*capture.Desk).Release)},
-	{http.MethodDelete, "", []string{identity.Operator}, "it is over (closed, expired, failed, declined, rejected or joined), and nobody holds it", changing((*capture.Desk).Delete)},
+	{http.MethodPost, "approve", []string{identity.Approver}, "a capture that is awaiting-approval, while neither its alert nor its approval is over", changing((*capture.Desk).Approve)},
+	{http.MethodPost, "reject", []string{identity.Approver}, "a capture that is awaiting-approval", changing((*capture.Desk).Reject)},
+	{http.MethodPost, "stop", []string{identity.Operator}, "a capture that is asked, awaiting-approval or capturing", changing((*capture.Desk).Stop)},
+	{http.MethodPost, "hold", []string{identity.Approver}, "evidence that is not deleted, and that nobody holds", changing((*capture.Desk).Hold)},
+	{http.MethodPost, "release", []string{identity.Approver}, "evidence that somebody holds", changing((*capture.Desk).Release)},
+	{http.MethodDelete, "", []string{identity.Operator}, "a capture that is over (closed, expired, failed, declined, rejected or joined), and that nobody holds", changing((*capture.Desk).Delete)},
 }
 
 func changing(do func(*capture.Desk, context.Context, string, capture.Person) (capture.Case, error)) func(*capture.Desk, context.Context, string, capture.Person) (any, error) {
@@ -198,7 +198,7 @@ func reword(err error, a action) error {
 	case errors.Is(err, ledger.ErrNotFound):
 		return refuse(http.StatusNotFound, "no capture has this ID; GET captures lists them")
 	case errors.Is(err, capture.ErrState):
-		return refuse(http.StatusConflict, "%v; to %s a capture is possible while %s", err, a.word(), a.when)
+		return refuse(http.StatusConflict, "%v; %s is for %s", err, a.word(), a.when)
 	case errors.Is(err, evidence.ErrHeld):
 		return refuse(http.StatusConflict, "the storage keeps the evidence: end its legal hold or retention policy first")
 	}

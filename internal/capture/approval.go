@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
+	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
 // ErrState says that a case is not in the state that a decision is about.
@@ -50,9 +51,10 @@ func proposal(c Case) string {
 	if c.BytesPerPacket > 0 {
 		packet = fmt.Sprintf("the first %d bytes of each packet", c.BytesPerPacket)
 	}
-	return fmt.Sprintf("alert rule %q asks for profile %s on %s: %s of %s, for at most %v and %d bytes, kept until %s; approve or reject capture %s",
-		c.Alert.Rule, c.Profile, where, packet, strings.Join(filters, " or "), c.TimeLimit, c.TotalBytes,
-		c.DeleteAfter.UTC().Format(time.DateOnly), c.ID)
+	return fmt.Sprintf("alert rule %q asks for profile %s (%s) on %s: %s of %s, for at most %s or %s, kept until %s. Decide within %s: pcapwarden captures approve %s --reason WHY, or reject",
+		c.Alert.Rule, c.Profile, c.Approval.Reason, where, packet, strings.Join(filters, " or "),
+		policy.FormatDuration(c.TimeLimit), policy.FormatSize(c.TotalBytes), c.DeleteAfter.UTC().Format(time.DateOnly),
+		policy.FormatDuration(approvalPatience), c.ID)
 }
 
 // words says what a filter lets through.
