@@ -23,11 +23,23 @@ func (r *report) add(m *measured) { r.inputs = append(r.inputs, m) }
 func machine(ctx context.Context, program string) []string {
 	about := []string{
 		fmt.Sprintf("%s, %s, %d cores, %s/%s", time.Now().UTC().Format(time.DateOnly), processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
+		"load average when it was written: " + load(),
 		firstLine(ctx, program, "version"),
 		firstLine(ctx, "tcpdump", "--version"),
 		firstLine(ctx, "tshark", "--version"),
 	}
 	return about
+}
+
+// load says how much else ran: CPU times of a busy machine are higher, ours
+// more than tcpdump's, whose work fits into the cache.
+func load() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	average, _, _ := strings.Cut(string(text), " ")
+	return average
 }
 
 func processor() string {
