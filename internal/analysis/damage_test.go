@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"runtime/metrics"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
 // Inputs are kept small, so that thousands of them take seconds.
@@ -42,21 +42,11 @@ func TestDamagedRecordings(t *testing.T) {
 // TestDamagedDevset does the same to the captures of others: formats, link
 // types and protocols that no recording has.
 func TestDamagedDevset(t *testing.T) {
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
+	var captures []string
+	for _, file := range devset.Files(t) {
+		captures = append(captures, file.Path)
 	}
-	truths, err := filepath.Glob(filepath.Join(dir, "*.truth.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(truths) == 0 {
-		t.Skipf("no captures in %s: set PCAPWARDEN_DEVSET to damage those, too", dir)
-	}
-	for i, name := range truths {
-		truths[i] = strings.TrimSuffix(name, ".truth.json")
-	}
-	damageAll(t, truths, 13, 10_000)
+	damageAll(t, captures, 13, 10_000)
 }
 
 // damageAll cuts every file at every step-th byte of its head, each at others,

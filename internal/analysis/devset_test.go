@@ -2,55 +2,24 @@ package analysis
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// devset is a folder of captures with tshark's counts beside each, which are
-// others' and not in this repository.
-func devset(t *testing.T) []string {
-	t.Helper()
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
-	}
-	truths, err := filepath.Glob(filepath.Join(dir, "*.truth.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(truths) == 0 {
-		t.Skipf("no captures in %s: set PCAPWARDEN_DEVSET to compare with tshark's counts", dir)
-	}
-	return truths
-}
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
+)
 
 // TestCountersEqualTshark compares every counter of every file.
 func TestCountersEqualTshark(t *testing.T) {
-	for _, truthFile := range devset(t) {
-		file := strings.TrimSuffix(truthFile, ".truth.json")
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(truthFile)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, file := range devset.Files(t) {
+		t.Run(file.Name(), func(t *testing.T) {
 			var truth map[string]any
-			if err := json.Unmarshal(text, &truth); err != nil {
-				t.Fatal(err)
-			}
-			f, err := os.Open(file)
+			file.Truth(t, &truth)
+			a, err := Run(t.Context(), file.Open(t), Options{File: file.Path})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer f.Close()
-			a, err := Run(t.Context(), f, Options{File: file})
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err = json.Marshal(a.Counters)
+			text, err := json.Marshal(a.Counters)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,21 +14,8 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
-
-// devset returns the folder of foreign captures with tshark's counts, which
-// lies beside the repository where it is at hand.
-func devset(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no foreign captures at %s; set PCAPWARDEN_DEVSET to test against tshark's counts", dir)
-	}
-	return dir
-}
 
 // run reads a capture. It returns nil if the file is none.
 func run(t testing.TB, capture io.Reader, events dissect.Events) (*dissect.Dissector, flow.Counters) {
@@ -70,17 +54,8 @@ func run(t testing.TB, capture io.Reader, events dissect.Events) (*dissect.Disse
 // TestDevset holds the counters of the application protocols, and those of the
 // flow that depend on them, against tshark 4.0.17.
 func TestDevset(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(devset(t), "*.truth.json"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no truth files: %v", err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(file, ".truth.json")
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, file := range devset.Files(t) {
+		t.Run(file.Name(), func(t *testing.T) {
 			var want struct {
 				dissect.Counters
 				TCP struct {
@@ -88,15 +63,8 @@ func TestDevset(t *testing.T) {
 					NoHello int64            `json:"client_hello_no_server_hello_streams"`
 				} `json:"tcp"`
 			}
-			if err := json.Unmarshal(text, &want); err != nil {
-				t.Fatal(err)
-			}
-			f, err := os.Open(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			d, counters := run(t, f, dissect.Events{})
+			file.Truth(t, &want)
+			d, counters := run(t, file.Open(t), dissect.Events{})
 			if d == nil {
 				t.Skip("not a capture format that is read")
 			}

@@ -1,13 +1,9 @@
 package flow_test
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"math"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,31 +12,13 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
-// devset returns the folder of foreign captures with tshark's counts, which
-// lies beside the repository where it is at hand.
-func devset(t testing.TB) string {
+// analyze runs a capture through a table.
+func analyze(t testing.TB, capture io.Reader, table *flow.Table) flow.Counters {
 	t.Helper()
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no foreign captures at %s; set PCAPWARDEN_DEVSET to test against tshark's counts", dir)
-	}
-	return dir
-}
-
-// analyze runs a capture file through a table.
-func analyze(t testing.TB, file string, table *flow.Table) flow.Counters {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcap.NewReader(f)
+	r, err := pcap.NewReader(capture)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,22 +102,11 @@ func (sniffer) see(table *flow.Table, seg *flow.Segment) {
 
 // TestDevset holds all TCP counters against tshark 4.0.17.
 func TestDevset(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(devset(t), "*.truth.json"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no truth files: %v", err)
-	}
-	for _, file := range files {
-		capture := strings.TrimSuffix(file, ".truth.json")
-		t.Run(filepath.Base(capture), func(t *testing.T) {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, file := range devset.Files(t) {
+		t.Run(file.Name(), func(t *testing.T) {
 			var want struct{ TCP flow.Counters }
-			if err := json.Unmarshal(b, &want); err != nil {
-				t.Fatal(err)
-			}
-			got := analyze(t, capture, flow.NewTable(flow.Limits{}))
+			file.Truth(t, &want)
+			got := analyze(t, file.Open(t), flow.NewTable(flow.Limits{}))
 			if want.TCP.AckRTT != nil && got.AckRTT != nil {
 				want.TCP.AckRTT.Min = got.AckRTT.Min // not in the truth
 			}

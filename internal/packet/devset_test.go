@@ -1,30 +1,13 @@
 package packet
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
-
-// devset returns the folder of foreign captures with tshark's counts, which
-// lies beside the repository where it is at hand.
-func devset(t testing.TB) string {
-	t.Helper()
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
-	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no foreign captures at %s; set PCAPWARDEN_DEVSET to test against tshark's counts", dir)
-	}
-	return dir
-}
 
 // truth is what tshark 4.0.17 counts in a capture.
 type truth struct {
@@ -37,27 +20,11 @@ type truth struct {
 }
 
 func TestDevset(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(devset(t), "*.truth.json"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no truth files: %v", err)
-	}
-	for _, file := range files {
-		capture := strings.TrimSuffix(file, ".truth.json")
-		t.Run(filepath.Base(capture), func(t *testing.T) {
+	for _, file := range devset.Files(t) {
+		t.Run(file.Name(), func(t *testing.T) {
 			var want truth
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := json.Unmarshal(b, &want); err != nil {
-				t.Fatal(err)
-			}
-			f, err := os.Open(capture)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			r, err := pcap.NewReader(f)
+			file.Truth(t, &want)
+			r, err := pcap.NewReader(file.Open(t))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,14 +3,13 @@ package packet
 import (
 	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
 // TestGopacket compares the decoder with google/gopacket on every frame of
@@ -48,19 +47,10 @@ func TestGopacket(t *testing.T) {
 		t.Errorf("only %d frames of the table were compared, want more", compared)
 	}
 	t.Run("devset", func(t *testing.T) {
-		files, err := filepath.Glob(filepath.Join(devset(t), "*.pcap*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			f, err := os.Open(file)
+		for _, file := range devset.Files(t) {
+			r, err := pcap.NewReader(file.Open(t))
 			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			r, err := pcap.NewReader(f)
-			if err != nil {
-				continue // truth files
+				continue // not read here
 			}
 			for {
 				rec, err := r.Next()
@@ -70,7 +60,7 @@ func TestGopacket(t *testing.T) {
 					}
 					break
 				}
-				compare(t, filepath.Base(file), rec)
+				compare(t, file.Name(), rec)
 			}
 		}
 		t.Logf("%d frames compared", compared)

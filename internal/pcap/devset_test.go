@@ -1,32 +1,18 @@
 package pcap
 
 import (
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
 // TestDevset reads foreign captures, which lie beside the repository where
 // they are at hand, and expects what tshark 4.0.17 says of them.
 func TestDevset(t *testing.T) {
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.truth.json"))
-	if err != nil || len(files) == 0 {
-		t.Skipf("no foreign captures at %s; set PCAPWARDEN_DEVSET to test against tshark's counts", dir)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(file, ".truth.json")
-		t.Run(filepath.Base(name), func(t *testing.T) {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, file := range devset.Files(t) {
+		t.Run(file.Name(), func(t *testing.T) {
 			var want struct {
 				Format      string
 				LinkType    *LinkType
@@ -37,15 +23,8 @@ func TestDevset(t *testing.T) {
 				ExitCode    int   `json:"tshark_rc"`
 				First, Last float64
 			}
-			if err := json.Unmarshal(b, &want); err != nil {
-				t.Fatal(err)
-			}
-			f, err := os.Open(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			r, err := NewReader(f)
+			file.Truth(t, &want)
+			r, err := NewReader(file.Open(t))
 			if err != nil {
 				t.Fatal(err)
 			}
