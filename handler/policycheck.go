@@ -6,11 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/alert"
+	"github.com/pcapwarden/pcapwarden/internal/detect/suite"
+	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
@@ -134,7 +138,7 @@ func check(policyText, alertText []byte, tried bool, now time.Time) *checked {
 		}
 		return c
 	}
-	c.policy, c.warnings, c.tried = p, p.Warnings(now), tried
+	c.policy, c.warnings, c.tried = p, append(p.Warnings(now), unknownKinds(p)...), tried
 	if !tried {
 		return c
 	}
@@ -242,4 +246,20 @@ func visible(s string) string {
 		quoted = quoted[:limit] + "..."
 	}
 	return quoted
+}
+
+// unknownKinds warns of severities for findings that no detector reports.
+func unknownKinds(p *policy.Policy) (all []policy.Mistake) {
+	known := map[finding.Kind]bool{}
+	for _, d := range suite.Default {
+		for _, r := range d.Reports {
+			known[r.Kind] = true
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(p.Severities)) {
+		if !known[kind] {
+			all = append(all, policy.Mistake{Line: 1, Path: "severities." + string(kind), Message: "no detector reports it; docs/FINDINGS.md lists what there is"})
+		}
+	}
+	return all
 }

@@ -82,6 +82,7 @@ func (a *Analyzer) examine(ctx context.Context, c capture.Case, l evidence.Lande
 		return a.quarantine(ctx, c, l, landing, e, wrong)
 	}
 	o.Manifest = incident.Reference{Location: "vault/" + e.file.Manifest, SHA256: e.file.ManifestSHA256}
+	o.Evidence = "vault/" + e.file.Vault
 	m, err := incident.Analysed(o, e.analysis, a.Now())
 	if err != nil {
 		return "", err
@@ -192,7 +193,7 @@ func version(f capture.File) string {
 // options tell the analysis what the case knows: where it was captured, with
 // which filters, and for how long.
 func (a *Analyzer) options(c capture.Case, file string) analysis.Options {
-	o := analysis.Options{File: file, Context: detect.Context{
+	o := analysis.Options{File: file, Severities: a.Policy.Severities, Context: detect.Context{
 		Filtered: len(c.Filters) > 0, TimeLimit: c.TimeLimit, TotalBytes: c.TotalBytes,
 		WindowStart: c.Alert.WindowStart, WindowEnd: c.Alert.WindowEnd,
 		ExpectedOutbound: a.Policy.Expected.Outbound, ExpectedResolvers: a.Policy.Expected.Resolvers,

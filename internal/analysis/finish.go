@@ -1,8 +1,11 @@
 package analysis
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
+	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 	"github.com/pcapwarden/pcapwarden/internal/verdict"
 )
@@ -30,7 +33,7 @@ func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
 			CutShort: file.CutShort, Dropped: s.Dropped,
 		},
 		Counters:      counters,
-		Findings:      e.run.Sorted(),
+		Findings:      graded(e.run.Sorted(), e.options.Severities),
 		Conversations: e.protocols.talks.busiest(),
 		Limits:        limits,
 	}
@@ -46,6 +49,20 @@ func (e *engine) finish(file pcap.Summary, damage error) *Analysis {
 	a.Verdict = verdict.Judge(a.Findings, e.facts(a))
 	a.Ladders = e.protocols.ladders.choose(a.Findings, a.Verdict.Findings)
 	return a
+}
+
+// graded gives findings the severities that somebody chose for their kinds.
+func graded(all []finding.Finding, severities map[finding.Kind]finding.Severity) []finding.Finding {
+	if len(severities) == 0 {
+		return all
+	}
+	for i := range all {
+		if s, ok := severities[all[i].Kind]; ok {
+			all[i].Severity = s
+		}
+	}
+	slices.SortStableFunc(all, func(a, b finding.Finding) int { return cmp.Compare(b.Severity, a.Severity) })
+	return all
 }
 
 func linkTypes(all []pcap.LinkType) string {

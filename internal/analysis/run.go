@@ -19,6 +19,9 @@ type Options struct {
 	File string // its name, for the document
 	detect.Context
 	Detectors []*detect.Detector // nil: the suite's
+	// Severities are how severe somebody takes kinds of findings, in place of
+	// their detectors.
+	Severities map[finding.Kind]finding.Severity
 }
 
 // between is how many packets are read before somebody asks whether to go on.

@@ -33,7 +33,7 @@ func describe(o Origin, a *analysis.Analysis, now time.Time) detection {
 		Unmapped: unmapped{
 			Incident: o.Incident, Case: o.Case, Alert: clip(o.Alert, 500), AlertRule: clip(o.AlertRule, 200), Profile: o.Profile,
 			Verdict: verdict{Cause: string(analysis.Inconclusive), Culprit: string(finding.Unknown)},
-			Report:  reference(o.Report), Analysis: reference(o.Analysis), Manifest: reference(o.Manifest),
+			Report:  reference(o.Report), Analysis: reference(o.Analysis), Manifest: reference(o.Manifest), Vault: o.Evidence,
 		},
 	}
 	if !o.DeleteAfter.IsZero() {
@@ -49,6 +49,13 @@ func describe(o Origin, a *analysis.Analysis, now time.Time) detection {
 	}
 	if a == nil {
 		return d
+	}
+	if a.Context != nil {
+		for _, f := range a.Context.Flows {
+			if f.Interface != "" && !slices.ContainsFunc(d.Resources, func(r resource) bool { return r.UID == f.Interface }) {
+				d.Resources = append(d.Resources, resource{UID: f.Interface, Name: path.Base(f.Interface), Type: "Azure network interface", Region: o.Region})
+			}
+		}
 	}
 	severity := finding.Info
 	for _, f := range a.Findings {

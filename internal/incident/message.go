@@ -53,6 +53,7 @@ type Origin struct {
 	Report       Reference // the page for people
 	Analysis     Reference // the JSON
 	Manifest     Reference // the custody manifest
+	Evidence     string    // where the capture itself is kept
 }
 
 // A Reference names a stored document, with the hash to check it by. The
@@ -103,7 +104,9 @@ func Analysed(o Origin, a *analysis.Analysis, now time.Time) (Message, error) {
 	d := describe(o, a, now)
 	d.FindingInfo.UID = id
 	add := func(f *finding.Finding) {
-		d.Evidences = append(d.Evidences, prove(f))
+		e := prove(f)
+		e.UID = findingID(o.Case, a.Capture.SHA256, f)
+		d.Evidences = append(d.Evidences, e)
 		d.Observables = observe(d.Observables, f)
 		if !slices.Contains(d.FindingInfo.Types, string(f.Kind)) {
 			d.FindingInfo.Types = append(d.FindingInfo.Types, string(f.Kind))
@@ -199,6 +202,20 @@ func (e *envelope) seal(d detection, severity string) (Message, error) {
 		},
 		Body: body,
 	}, nil
+}
+
+// findingID names a finding by what it is about, and not by how it is told or
+// weighed: an analysis by a later version gives the same finding the same ID.
+func findingID(capture, sha256 string, f *finding.Finding) string {
+	about := ""
+	if f.Flow != nil {
+		about = fmt.Sprint(f.Flow.Protocol, f.Flow.Client, f.Flow.Server)
+	}
+	first := ""
+	if len(f.Packets) > 0 {
+		first = fmt.Sprint(f.Packets[0])
+	}
+	return identity("finding", capture, sha256, string(f.Kind), about, first)[:26]
 }
 
 // identity is a MessageId: 256 bits of the parts, each with its length so that

@@ -3,9 +3,11 @@ package incident
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -270,4 +272,47 @@ func TestCloudEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	validate(t, s, m)
+}
+
+// TestFindingsKeepTheirIDs analyses a file again, by a version that weighs and
+// words its findings anew: they are the same findings.
+func TestFindingsKeepTheirIDs(t *testing.T) {
+	ids := func(a *analysis.Analysis) map[string]string {
+		m, err := Analysed(origin(), a, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{}
+		for _, e := range validate(t, schema(t), m)["data"].(map[string]any)["evidences"].([]any)[1:] {
+			e := e.(map[string]any)
+			all[e["name"].(string)], _ = e["uid"].(string)
+		}
+		return all
+	}
+	before := ids(rejected())
+	again := rejected()
+	slices.Reverse(again.Findings)
+	again.Verdict.Findings, again.Schema = []int{0}, "pcapwarden.analysis/v2"
+	for i := range again.Findings {
+		again.Findings[i].Severity, again.Findings[i].Confidence, again.Findings[i].Summary = finding.Low, .5, "in other words"
+	}
+	after := ids(again)
+	if len(before) != 2 || before["traffic.scan"] == before["tls.handshake-reset"] || !maps.Equal(before, after) {
+		t.Errorf("IDs were %v, are %v", before, after)
+	}
+	again.Capture.SHA256 = strings.Repeat("1e", 32)
+	if maps.Equal(before, ids(again)) {
+		t.Error("the findings of another file have the same IDs")
+	}
+}
+
+func TestQuarantined(t *testing.T) {
+	m, err := Quarantined(origin(), "inc-1/pc-1/0a/x.cap", "SHA-256 is another", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := validate(t, schema(t), m)["data"].(map[string]any)
+	if data["severity_id"] != 5.0 || data["is_alert"] != true || len(data["evidences"].([]any)) != 0 {
+		t.Errorf("severity %v, alert %v, evidences %v; want a critical alert that says nothing of the file", data["severity_id"], data["is_alert"], data["evidences"])
+	}
 }

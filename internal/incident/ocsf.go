@@ -91,7 +91,8 @@ type owner struct {
 
 // evidence is the proof of one finding.
 type evidence struct {
-	Name       string      `json:"name"` // the finding's kind
+	UID        string      `json:"uid,omitempty"` // the same for the same finding in the same file, whoever analyses it again
+	Name       string      `json:"name"`          // the finding's kind
 	Source     *endpoint   `json:"src_endpoint,omitempty"`
 	Dest       *endpoint   `json:"dst_endpoint,omitempty"`
 	Connection *connection `json:"connection_info,omitempty"`
@@ -163,6 +164,7 @@ type unmapped struct {
 	Report      reference `json:"report"`
 	Analysis    reference `json:"analysis"`
 	Manifest    reference `json:"manifest"`
+	Vault       string    `json:"evidence,omitempty"` // the capture itself
 	Omitted     int       `json:"findings_omitted,omitempty"`
 	DeleteAfter string    `json:"delete_after,omitempty"`
 }

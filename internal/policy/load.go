@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/resourceid"
 )
 
@@ -44,7 +46,7 @@ func Load(data []byte) (*Policy, error) {
 }
 
 func (p *Policy) read(root node) {
-	o, ok := root.object("version", "limits", "scope", "landing", "profiles", "expected", "alerts", "records")
+	o, ok := root.object("version", "limits", "scope", "landing", "profiles", "expected", "severities", "alerts", "records")
 	if !ok {
 		return
 	}
@@ -70,6 +72,9 @@ func (p *Policy) read(root node) {
 	}
 	if n, ok := o.optional("expected"); ok {
 		p.Expected.read(n)
+	}
+	if n, ok := o.optional("severities"); ok {
+		p.Severities = n.severities()
 	}
 	if n, ok := o.optional("alerts"); ok {
 		p.Alerts.read(n)
@@ -245,6 +250,37 @@ func (n node) resource(types ...string) (resourceid.ID, bool) {
 		return resourceid.ID{}, false
 	}
 	return id, true
+}
+
+// kind is what a finding's kind looks like; which there are is for who finds
+// them to say.
+var kind = regexp.MustCompile(`^[a-z]+\.[a-z]+(-[a-z]+)*$`)
+
+// severities reads how severe this organisation takes kinds of findings.
+func (n node) severities() map[finding.Kind]finding.Severity {
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		n.fail("expected kinds of findings and severities, such as {tls.old-version: high}")
+		return nil
+	}
+	all := map[finding.Kind]finding.Severity{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i].Value, n.at(n.Content[i+1], "."+shorten(n.Content[i].Value))
+		if !kind.MatchString(key) {
+			value.fail("%+q is no kind of finding such as tls.old-version", shorten(key))
+			continue
+		}
+		text, ok := value.text()
+		if !ok {
+			continue
+		}
+		var severity finding.Severity
+		if severity.UnmarshalText([]byte(text)) != nil {
+			value.fail("%+q is no severity: want info, low, medium, high or critical", shorten(text))
+			continue
+		}
+		all[finding.Kind(key)] = severity
+	}
+	return all
 }
 
 func (e *Expected) read(n node) {

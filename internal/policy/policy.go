@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/resourceid"
 )
 
@@ -20,6 +21,8 @@ type Policy struct {
 	Expected Expected
 	Alerts   Alerts
 	Records  Records
+
+	Severities map[finding.Kind]finding.Severity // in place of the detectors'
 
 	warnings []Mistake
 }
