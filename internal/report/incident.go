@@ -15,6 +15,10 @@ import (
 // the others.
 const MaxIncident = 24
 
+// maxCalled is how long the name of a capture is in tables and pictures, in
+// runes.
+const maxCalled = 36
+
 // A member is one capture of an incident.
 type member struct {
 	Page
@@ -90,6 +94,7 @@ func (in *incidentOf) call() {
 		if m.Case.Instance != "" && m.Case.Target != "" {
 			m.name = printable(path.Base(m.Case.Target)) + ", " + m.name
 		}
+		m.name = shorten(m.name, maxCalled)
 		if seen[m.name]++; seen[m.name] > 1 {
 			m.name += fmt.Sprintf(" (%d)", seen[m.name])
 		}
