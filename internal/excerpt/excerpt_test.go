@@ -341,8 +341,20 @@ func TestFindings(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
+	dir := os.Getenv("PCAPWARDEN_DEVSET")
+	if dir == "" {
+		dir = "../../../shared/captures/devset"
+	}
+	others, err := filepath.Glob(filepath.Join(dir, "*cap*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	others = slices.DeleteFunc(others, func(name string) bool { return strings.HasSuffix(name, ".json") })
+	if len(others) == 0 {
+		t.Logf("no captures in %s: set PCAPWARDEN_DEVSET to cut others' captures, too", dir)
+	}
 	opened, made := 0, 0
-	for i, file := range files {
+	for i, file := range append(files, others...) {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -350,6 +362,9 @@ func TestFindings(t *testing.T) {
 		a, err := analysis.Run(t.Context(), bytes.NewReader(source), analysis.Options{})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !a.Capture.Readable {
+			continue
 		}
 		var whole [][]string
 		excerpts := map[int]*memory{}
@@ -366,7 +381,7 @@ func TestFindings(t *testing.T) {
 				t.Errorf("%s, finding %s: %+v, want the %d packets that it names", filepath.Base(file), f.Kind, s, len(f.Packets))
 			}
 			made++
-			if tshark == "" || i%6 != 0 {
+			if tshark == "" || i%6 != 0 || s.Finding > 1 {
 				continue // starting it takes longer than all else
 			}
 			opened++
