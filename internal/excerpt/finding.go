@@ -48,16 +48,13 @@ func Write(ctx context.Context, src io.Reader, a *analysis.Analysis, o Options, 
 // name no packets.
 func ForFinding(a *analysis.Analysis, index int) Selection {
 	f := &a.Findings[index]
-	s := Selection{
-		Packets: f.Packets,
-		Labels:  map[int64]string{},
-		Kind:    f.Kind,
-		Flow:    f.Flow,
-		About:   fmt.Sprintf("Packets that prove finding %d, %s (%s), and the handshakes of their connections. %s", index+1, f.Kind, f.Severity, f.Summary),
+	s := Selection{Packets: f.Packets, Labels: map[int64]string{}, Kind: f.Kind, Flow: f.Flow}
+	of := "the capture"
+	if hash := a.Capture.SHA256; hash != "" {
+		of += " with SHA-256 " + hash
+		s.Interface = "capture " + hash[:min(len(hash), 12)]
 	}
-	if a.Capture.SHA256 != "" {
-		s.Interface = "cut out of the capture with SHA-256 " + a.Capture.SHA256
-	}
+	s.About = fmt.Sprintf("Packets of %s that prove finding %d, %s (%s), and the handshakes of their connections. %s", of, index+1, f.Kind, f.Severity, f.Summary)
 	for _, l := range a.Ladders {
 		for _, step := range l.Steps {
 			s.Labels[step.Packet] = step.Label
