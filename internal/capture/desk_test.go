@@ -23,7 +23,7 @@ func TestApproval(t *testing.T) {
 	if r.puts() != 0 {
 		t.Fatal("it was started before anybody approved it")
 	}
-	if r.noticed(capture.Approve, "TCP remote port 22, for at most 5m or 100MiB and 104857600 bytes") != 1 {
+	if r.noticed(capture.Approve, "TCP remote port 22, for at most 5m or 100MiB") != 1 {
 		t.Errorf("notices %v", r.notices)
 	}
 	r.pass(a, time.Hour)
