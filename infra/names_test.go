@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -105,10 +106,7 @@ func TestModulesGetWhatTheyTake(t *testing.T) {
 	for _, f := range sorted(files) {
 		for _, m := range f.Modules {
 			called := files[m.Path]
-			given := map[string]*bicep.Node{}
-			for name, value := range m.Body.At("params").Props() {
-				given[name] = value
-			}
+			given := maps.Collect(m.Body.At("params").Props())
 			for _, p := range called.Params {
 				value, ok := given[p.Name]
 				delete(given, p.Name)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -215,15 +216,11 @@ func (s schema) with(outer schema) schema {
 		return s
 	}
 	rule := map[string]any{}
-	for k, v := range s.rule {
-		rule[k] = v
-	}
+	maps.Copy(rule, s.rule)
 	properties := map[string]any{}
 	for _, from := range []any{beside, s.rule["properties"]} {
 		from, _ := from.(map[string]any)
-		for k, v := range from {
-			properties[k] = v
-		}
+		maps.Copy(properties, from)
 	}
 	rule["properties"] = properties
 	return schema{s.document, rule}

@@ -186,7 +186,7 @@ func unpack(t *testing.T, name, to string) {
 // TestOrderDoesNotMatter: a map has none.
 func TestOrderDoesNotMatter(t *testing.T) {
 	files := map[string]file{}
-	for _, name := range strings.Fields("a b c d e f g h i j k l m n o p") {
+	for name := range strings.FieldsSeq("a b c d e f g h i j k l m n o p") {
 		files[name] = file{[]byte(name), 0o644}
 	}
 	first, err := pack(files)

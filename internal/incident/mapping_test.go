@@ -49,9 +49,9 @@ func TestMappingsNameWhatThereIs(t *testing.T) {
 
 // collect adds the paths of all fields of a type, as JSON has them.
 func collect(fields map[string]bool, prefix string, typ reflect.Type) {
-	for i := range typ.NumField() {
-		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
-		path, in := prefix+name, typ.Field(i).Type
+	for field := range typ.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		path, in := prefix+name, field.Type
 		fields[path] = true
 		for in.Kind() == reflect.Pointer || in.Kind() == reflect.Slice {
 			if in.Kind() == reflect.Slice {

@@ -57,7 +57,7 @@ func explain(ctx context.Context, err error, doing string) error {
 		err = u.Err
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
-		return fmt.Errorf("%s: storage can't be reached: %w: does its name resolve here, and is its private endpoint up?", doing, err)
+		return fmt.Errorf("%s: storage can't be reached: %w: check that its name resolves here, and that its private endpoint is up", doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }
