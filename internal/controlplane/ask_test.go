@@ -204,6 +204,7 @@ func TestAskOnlyAboutItsOwn(t *testing.T) {
 
 // TestAskIsBounded: whatever Azure does, there is an answer in time.
 func TestAskIsBounded(t *testing.T) {
+	throttled := fmt.Errorf("%w: 429", controlplane.ErrThrottled)
 	tests := []struct {
 		name  string
 		takes time.Duration
@@ -214,8 +215,8 @@ func TestAskIsBounded(t *testing.T) {
 	}{
 		{"nobody answers", time.Hour, nil, 30 * time.Second, "no answer within 30s", 1},
 		{"slow answers", 11 * time.Second, nil, 30 * time.Second, "no answer within 30s", 9},
-		{"throttled", time.Second, map[string]error{"interfaces": fmt.Errorf("%w: 429", controlplane.ErrThrottled)}, time.Second, "no more requests", 1},
-		{"throttled later", time.Second, map[string]error{"access": fmt.Errorf("%w: 429", controlplane.ErrThrottled)}, 2 * time.Second, "no more requests", 7},
+		{"throttled", time.Second, map[string]error{"interfaces": throttled}, time.Second, "no more requests", 1},
+		{"throttled later", time.Second, map[string]error{"access": throttled, "hop": throttled, "rules": throttled}, 2 * time.Second, "no more requests", 7},
 		{"denied", time.Second, map[string]error{"hop": fmt.Errorf("%w: 403", controlplane.ErrDenied)}, 3 * time.Second, "may not ask", 20},
 		{"broken", time.Second, map[string]error{"names": errors.New("HTTP 500")}, 3 * time.Second, "HTTP 500", 20},
 	}
