@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/internal/controlplane"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 )
 
@@ -50,13 +51,7 @@ func describe(o Origin, a *analysis.Analysis, now time.Time) detection {
 	if a == nil {
 		return d
 	}
-	if a.Context != nil {
-		for _, f := range a.Context.Flows {
-			if f.Interface != "" && !slices.ContainsFunc(d.Resources, func(r resource) bool { return r.UID == f.Interface }) {
-				d.Resources = append(d.Resources, resource{UID: f.Interface, Name: path.Base(f.Interface), Type: "Azure network interface", Region: o.Region})
-			}
-		}
-	}
+	d.Resources = append(d.Resources, around(a, o.Region)...)
 	severity := finding.Info
 	for _, f := range a.Findings {
 		severity = max(severity, f.Severity)
@@ -96,6 +91,25 @@ func describe(o Origin, a *analysis.Analysis, now time.Time) detection {
 	}
 	d.Evidences = append(d.Evidences, f)
 	return d
+}
+
+// around are the network interfaces and subnets of the deciding flows, as far
+// as Azure was asked about them.
+func around(a *analysis.Analysis, region string) []resource {
+	var all []resource
+	if a.Context == nil {
+		return nil
+	}
+	for _, f := range a.Context.Flows[:min(len(a.Context.Flows), controlplane.MaxFlows)] {
+		for _, r := range []resource{{UID: f.Interface, Type: "Azure network interface"}, {UID: f.Subnet, Type: "Azure subnet"}} {
+			r.UID, r.Region = clip(r.UID, 512), region
+			r.Name = path.Base(r.UID)
+			if r.UID != "" && !slices.Contains(all, r) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
 }
 
 func prove(f *finding.Finding) evidence {
