@@ -56,7 +56,8 @@ type incidentView struct {
 	Kinds    []kindRow
 	Rulings  []string
 	Custody  []custodyRow
-	Kept     bool // the evidence has a manifest or a date
+	Read     bool // some of the evidence was read back, as far as is known
+	Kept     bool // some of it has a date
 	Program  string
 }
 
@@ -150,7 +151,7 @@ func newIncidentView(in *incidentOf) *incidentView {
 		}
 		if row := newCustodyRow(m); row != nil {
 			v.Custody = append(v.Custody, *row)
-			v.Kept = v.Kept || row.Verified != "" || row.DeleteAfter != ""
+			v.Read, v.Kept = v.Read || row.Verified != "", v.Kept || row.DeleteAfter != ""
 		}
 	}
 	v.Timeline = newIncidentTime(in)
@@ -298,7 +299,7 @@ func newCustodyRow(m *member) *custodyRow {
 	if m.Analysis == nil {
 		return nil
 	}
-	r := &custodyRow{Name: m.name, File: escape(m.Analysis.Capture.File, maxPath), SHA256: printable(m.Analysis.Capture.SHA256), DeleteAfter: moment(m.Case.DeleteAfter)}
+	r := &custodyRow{Name: m.name, File: escape(baseName(m.Analysis.Capture.File), maxPath), SHA256: printable(m.Analysis.Capture.SHA256), DeleteAfter: moment(m.Case.DeleteAfter)}
 	if c := m.Custody; c != nil {
 		r.SHA256 = cmp.Or(printable(c.Integrity.SHA256), r.SHA256)
 		r.Evidence, r.Verified = printable(c.Identity.EvidenceID), moment(c.Integrity.Verified)
