@@ -55,7 +55,9 @@ func (t *Table) lookupFor(client netip.Addr, name []byte, typ Type, at pcap.Time
 		t.closeLookup(l, at)
 	}
 	if len(ls.open) >= t.limits.Lookups {
-		t.dropped.Lookups++
+		if _, answered := ls.front.Answered(); !answered {
+			t.dropped.Lookups++
+		}
 		t.closeLookup(ls.front, at)
 	}
 	l := ls.free

@@ -62,7 +62,7 @@ type Table struct {
 // Dropped is what the limits of a Table left out.
 type Dropped struct {
 	Transactions int `json:"transactions"` // forgotten before they had an answer: one that came later found no question
-	Lookups      int `json:"lookups"`      // ended early
+	Lookups      int `json:"lookups"`      // ended before they had an answer
 	Resolvers    int `json:"resolvers"`    // queries to servers that are not among the Resolvers
 }
 
