@@ -51,6 +51,9 @@ vuln: ## known vulnerabilities in what the program calls; asks vuln.go.dev
 bench: ## speed and memory against tcpdump and tshark; writes docs/BENCHMARKS.md
 	$(GO) run ./test/bench -out docs/BENCHMARKS.md
 
+bench-walk: ## 1 GiB from where it lands into the vault, against a bare copy (Azurite)
+	PCAPWARDEN_WALK=1024 $(GO) test -count=1 -v -timeout 20m -run TestWalk ./test/walk
+
 FUZZTIME ?= 10s
 fuzz: ## every fuzz target for FUZZTIME (10s) each, and captures cut at every byte
 	@for f in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
