@@ -224,7 +224,7 @@ var killSteps = []string{
 	"message-sent", "message-marked", "findings-recorded", "landing-cleared", "session-deleted",
 }
 
-// TestKilledAnywhere kills the handler with SIGKILL between any two steps of a
+// TestKilledAnywhere (F30, F32, F33) kills the handler with SIGKILL between any two steps of a
 // story: there is one capture and one message all the same.
 func TestKilledAnywhere(t *testing.T) {
 	if testing.Short() {

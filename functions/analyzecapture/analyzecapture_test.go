@@ -59,6 +59,7 @@ type bench struct {
 	dir      string
 	records  *folder.Ledger
 	signer   *custody.FileSigner
+	log      *slog.Logger
 
 	incidents *line
 }
@@ -99,6 +100,7 @@ func newBench(t *testing.T, l landing, around func(evidence.File) evidence.File)
 	b.ledger, b.vault, b.incidents = capture.NewLedger(records), open("vault"), &line{Queue: incidents}
 	b.records = records
 	log := slog.New(slog.DiscardHandler)
+	b.log = log
 	if b.signer, err = custody.OpenFileSigner(filepath.Join(b.dir, "signing.pem")); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +148,11 @@ func (o opened) Open(ctx context.Context, name string) (evidence.File, error) {
 
 // deliver sends the event of the file's version, and returns what the host is
 // answered.
-func (b *bench) deliver(etag string) int {
+func (b *bench) deliver(etag string) int { return b.deliverOf(name, etag) }
+
+// deliverOf is deliver of any file.
+func (b *bench) deliverOf(name, etag string) int {
+	url := "https://landingwe.blob.core.windows.net/" + evidence.Container + "/" + name
 	event := fmt.Sprintf(`{"topic":%q,"subject":"/blobServices/default/containers/%s/blobs/%s","eventType":"Microsoft.Storage.BlobCreated",
 		"eventTime":"2026-11-23T02:00:00Z","data":{"api":"PutBlockList","eTag":%q,"url":%q}}`, account, evidence.Container, name, etag, url)
 	body := `{"Data":{"event":"` + base64.StdEncoding.EncodeToString([]byte(event)) + `"},"Metadata":{}}`
@@ -305,7 +311,7 @@ func (r disturbedReader) Read(p []byte) (int, error) {
 	return r.ReadCloser.Read(p)
 }
 
-// TestOverwrittenDuringRead writes over a file while it is read: nothing of
+// TestOverwrittenDuringRead (F28) writes over a file while it is read: nothing of
 // the mixture is kept or told, and the next delivery analyses what is there.
 func TestOverwrittenDuringRead(t *testing.T) {
 	stores(t, func(t *testing.T, l landing) {
@@ -365,7 +371,7 @@ func TestOverwrittenBetweenTries(t *testing.T) {
 	})
 }
 
-// TestSameEventAtOnce delivers one event to many instances, as happens when a
+// TestSameEventAtOnce (F29) delivers one event to many instances, as happens when a
 // lock is lost.
 func TestSameEventAtOnce(t *testing.T) {
 	stores(t, func(t *testing.T, l landing) {

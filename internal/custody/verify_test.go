@@ -176,6 +176,7 @@ func TestEveryFlipIsFound(t *testing.T) {
 	}
 }
 
+// TestTampering (H50) changes, takes away and puts back what is sealed.
 func TestTampering(t *testing.T) {
 	remove := func(parts ...string) func(*testing.T, *safe) {
 		return func(t *testing.T, s *safe) {
@@ -245,7 +246,7 @@ func TestTampering(t *testing.T) {
 	}
 }
 
-// TestSameBytesTwice seals equal bytes of two captures: they are two pieces of
+// TestSameBytesTwice (H49) seals equal bytes of two captures: they are two pieces of
 // evidence (and the names of neither can be taken again).
 func TestSameBytesTwice(t *testing.T) {
 	s := newSafe(t)
@@ -259,7 +260,7 @@ func TestSameBytesTwice(t *testing.T) {
 	}
 }
 
-// TestEvidenceInEvidence seals a file that is a manifest: a payload like any
+// TestEvidenceInEvidence (H47) seals a file that is a manifest: a payload like any
 // other.
 func TestEvidenceInEvidence(t *testing.T) {
 	s := newSafe(t)
