@@ -130,7 +130,7 @@ func describe(p *packet.Packet) string {
 
 // message says what an ICMP message is about (RFC 792, RFC 4443).
 func message(p *packet.Packet) string {
-	const four, six = 4 << 8, 6 << 8
+	const four, six = 4 << 8, 6 << 8 // version of IP, with the type in the lower half
 	switch m := p.ICMP; int(p.IPVersion)<<8 | int(m.Type) {
 	case four | 3:
 		if m.Code == 4 {
@@ -145,7 +145,7 @@ func message(p *packet.Packet) string {
 		return "time exceeded"
 	case four | 8, six | 128:
 		return "echo request"
-	case four | 0, six | 129:
+	case four, six | 129:
 		return "echo reply"
 	}
 	return fmt.Sprintf("ICMP type %d code %d", p.ICMP.Type, p.ICMP.Code)

@@ -1,6 +1,9 @@
 package message
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Types of records whose data is replaced field by field (IANA).
 const (
@@ -188,7 +191,7 @@ func (r *Rewriter) name(b, was []byte, at int) (int, bool) {
 		case n == 0:
 			return at + 1, true
 		case n >= 0xc0:
-			if at+2 > len(was) || !r.known(be16(was[at:])&0x3fff) {
+			if at+2 > len(was) || !slices.Contains(r.labels, be16(was[at:])&0x3fff) {
 				return 0, false
 			}
 			return at + 2, true
@@ -204,15 +207,6 @@ func (r *Rewriter) name(b, was []byte, at int) (int, bool) {
 		at += 1 + n
 	}
 	return 0, false
-}
-
-func (r *Rewriter) known(offset int) bool {
-	for _, l := range r.labels {
-		if l == offset {
-			return true
-		}
-	}
-	return false
 }
 
 // suffix reads the name from an offset to its end. Every step either uses up
