@@ -174,7 +174,7 @@ func (k *Check) item(ctx context.Context, r *Result, f evidence.Info) error {
 	if m.Location.Name != f.Name || !strings.HasPrefix(f.Name, m.Identity.Incident+"/"+m.Identity.Capture+"/") {
 		r.complain(name, "it is about %.200q, and was put beside another file", m.Location.Name)
 	}
-	got, err := digestOf(ctx, k.Vault, f.Name)
+	got, err := DigestOf(ctx, k.Vault, f.Name)
 	if err != nil {
 		return fmt.Errorf("read evidence: %w", err)
 	}
@@ -189,7 +189,7 @@ func (k *Check) item(ctx context.Context, r *Result, f evidence.Info) error {
 		if k.Reports == nil || d.Store != "reports" {
 			continue
 		}
-		got, err := digestOf(ctx, k.Reports, d.Name)
+		got, err := DigestOf(ctx, k.Reports, d.Name)
 		switch {
 		case errors.Is(err, evidence.ErrNotFound), errors.Is(err, evidence.ErrBadName):
 			r.complain("reports/"+d.Name, "it is gone, and the evidence that it was made from is not")
@@ -282,8 +282,8 @@ func (k *Check) key(ctx context.Context, r *Result, name string) error {
 	return nil
 }
 
-// digestOf reads a file for what its bytes are known by.
-func digestOf(ctx context.Context, from evidence.Vault, name string) (evidence.Digest, error) {
+// DigestOf reads a file for what its bytes are known by.
+func DigestOf(ctx context.Context, from evidence.Vault, name string) (evidence.Digest, error) {
 	f, err := from.Open(ctx, name)
 	if err != nil {
 		return evidence.Digest{}, err
@@ -331,7 +331,7 @@ func Reverify(ctx context.Context, vault evidence.Vault, trusted []PublicKey, fi
 	if err != nil {
 		return err.Error(), nil
 	}
-	got, err := digestOf(ctx, vault, file)
+	got, err := DigestOf(ctx, vault, file)
 	if err != nil {
 		return "", err
 	}
