@@ -81,10 +81,16 @@ func linesOf(t *testing.T, o loop.Options, incident string) (lines []string) {
 		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
 			t.Fatal(err)
 		}
-		msg, _ := line["msg"].(string)
-		if msg == "invocation log" { // the same line, as the host shows it with its invocation
+		if line["msg"] == "invocation log" { // the same line, as the host shows it with its invocation
 			continue
 		}
+		if text, ok := line["text"].(string); ok { // as the host heard it from the handler
+			var inner map[string]any
+			if json.Unmarshal([]byte(text), &inner) == nil {
+				line = inner
+			}
+		}
+		msg, _ := line["msg"].(string)
 		for _, key := range []string{"time", "level", "msg", "incident", "invocation", "function"} {
 			delete(line, key)
 		}
