@@ -1,6 +1,7 @@
 package analyzecapture
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -22,7 +23,7 @@ const restricted = "restricted"
 // the writer then swallows what it is given.
 func (a *Analyzer) seal(ctx context.Context, c capture.Case, name string) *sealer {
 	r, w := io.Pipe()
-	s := &sealer{w: w, done: make(chan error, 1)}
+	s := &sealer{Writer: bufio.NewWriterSize(w, sealBuffer), pipe: w, done: make(chan error, 1)}
 	go func() {
 		_, err := a.Vault.Create(ctx, name, r, tags(c))
 		if errors.Is(err, evidence.ErrExists) {
@@ -42,18 +43,28 @@ func tags(c capture.Case) map[string]string {
 	}
 }
 
+// sealBuffer keeps reading and writing from waiting for each other's every
+// chunk.
+const sealBuffer = 1 << 20
+
 type sealer struct {
-	w    *io.PipeWriter
+	*bufio.Writer
+	pipe *io.PipeWriter
 	done chan error
 }
 
-func (s *sealer) Write(p []byte) (int, error) { return s.w.Write(p) }
-
 // close ends the file, or abandons it when reading failed.
 func (s *sealer) close(cause error) error {
-	s.w.CloseWithError(cause) // nil is the end of the file
-	if err := <-s.done; err != nil && !errors.Is(err, cause) {
+	end := cause
+	if cause == nil {
+		end = s.Flush()
+	}
+	s.pipe.CloseWithError(end) // nil is the end of the file
+	switch err := <-s.done; {
+	case err != nil && (cause == nil || !errors.Is(err, cause)):
 		return fmt.Errorf("store in the vault: %w", err)
+	case cause == nil && end != nil:
+		return fmt.Errorf("store in the vault: %w", end)
 	}
 	return nil
 }
