@@ -46,7 +46,7 @@ end
 		{"one only", []string{good}, 2, "", "usage: pcapwarden compare"},
 		{"three", []string{good, slow, bad}, 1, "could not be read", "bad.pcap"},
 		{"three as a page", []string{"--format=html", good, slow, slow}, 0, "The captures</h2>", ""},
-		{"two as a ticket", []string{"--format=markdown", good, slow}, 0, "| good.pcap | healthy side |", ""},
+		{"two as a ticket", []string{"--format=markdown", good, slow}, 0, "| good.pcap | baseline |", ""},
 		{"twice standard input", []string{"-", "-"}, 2, "", "usage: pcapwarden compare"},
 		{"an unknown format", []string{"--format", "xml", good, slow}, 2, "", "want text, json, html"},
 		{"help", []string{"-h"}, 0, "", "BASELINE CAPTURE"},
