@@ -72,6 +72,12 @@ func landedAt(c capture.Case, pol *policy.Policy, landing func(string) (evidence
 	return container, at, err == nil, err
 }
 
+// landedAs tells which of the names in a listing are meant: all in a folder,
+// and one file itself, not others whose names begin like its own.
+func landedAs(wanted string) func(name string) bool {
+	return func(name string) bool { return strings.HasSuffix(wanted, "/") || name == wanted }
+}
+
 // recoverFiles raises the events of files that landed without one.
 func recoverFiles(pol *policy.Policy, landing func(string) (evidence.Landing, error), events incident.Queue) func(context.Context, capture.Case) (int, error) {
 	return func(ctx context.Context, c capture.Case) (int, error) {
@@ -84,8 +90,8 @@ func recoverFiles(pol *policy.Policy, landing func(string) (evidence.Landing, er
 			if err != nil {
 				return raised, err
 			}
-			if !strings.HasSuffix(wanted, "/") && info.Name != wanted {
-				continue // its name begins like that of the file
+			if !landedAs(wanted)(info.Name) {
+				continue
 			}
 			if f := c.File(info.Name); f != nil && !f.Sent.IsZero() {
 				continue
@@ -122,11 +128,11 @@ func expire(pol *policy.Policy, landing func(string) (evidence.Landing, error), 
 			case !ok:
 				errs = append(errs, errors.New("its landing account is not in the policy any more: name it again until the evidence is gone"))
 			default:
-				errs = append(errs, deleteAll(ctx, container, at.Name))
+				errs = append(errs, deleteAll(ctx, container, at.Name, landedAs(at.Name)))
 			}
 		}
-		errs = append(errs, deleteAll(ctx, vault, path.Join(c.Incident, c.ID)+"/"), deleteAll(ctx, reports, c.ID),
-			deleteAll(ctx, reports, capture.IncidentPage(c.Incident)+".")) // it tells of this case, too
+		errs = append(errs, deleteAll(ctx, vault, path.Join(c.Incident, c.ID)+"/", every), deleteAll(ctx, reports, c.ID, every),
+			deleteAll(ctx, reports, capture.IncidentPage(c.Incident)+".", every)) // it tells of this case, too
 		return errors.Join(errs...)
 	}
 }
@@ -137,13 +143,20 @@ type store interface {
 	Delete(ctx context.Context, name, etag string) error
 }
 
-// deleteAll deletes the files whose names begin with prefix, and what the
-// store keeps of those that were deleted.
-func deleteAll(ctx context.Context, from store, prefix string) error {
+// every is each name that begins with a prefix. The prefixes of the vault end in
+// a slash; those of reports are a capture's name, which has a fixed length.
+func every(string) bool { return true }
+
+// deleteAll deletes the files whose names begin with prefix and are wanted, and
+// what the store keeps of those that were deleted.
+func deleteAll(ctx context.Context, from store, prefix string, wanted func(name string) bool) error {
 	var errs []error
 	for info, err := range from.List(ctx, prefix) {
 		if err != nil {
 			return errors.Join(append(errs, err)...)
+		}
+		if !wanted(info.Name) {
+			continue
 		}
 		if err := from.Delete(ctx, info.Name, info.ETag); err != nil && !errors.Is(err, evidence.ErrNotFound) {
 			errs = append(errs, fmt.Errorf("delete %q: %w", info.Name, err))
@@ -151,9 +164,9 @@ func deleteAll(ctx context.Context, from store, prefix string) error {
 	}
 	// Also where nothing was listed: the last try may have been killed here.
 	if s, ok := from.(interface {
-		Purge(ctx context.Context, prefix string) (int, error)
+		Purge(ctx context.Context, prefix string, wanted func(name string) bool) (int, error)
 	}); ok {
-		_, err := s.Purge(ctx, prefix)
+		_, err := s.Purge(ctx, prefix, wanted)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

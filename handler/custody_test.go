@@ -127,6 +127,21 @@ func TestExpire(t *testing.T) {
 	}
 }
 
+// TestExpireOneFile leaves alone what only begins like the name of the file
+// that landed.
+func TestExpireOneFile(t *testing.T) {
+	pol := &policy.Policy{Landing: map[string]resourceid.ID{"westeurope": resourceid.MustParse(landingID)}}
+	landing, vault, reports := open(t), open(t), open(t)
+	put(t, landing, "x/a.cap", "x/a.cap.bak", "x/a.cap2", "x/b.cap")
+	c := capture.Case{ID: "pc-a", Incident: "inc-a", StoragePath: "https://shoplanding.blob.core.windows.net/network-watcher-logs/x/a.cap"}
+	if err := expire(pol, func(string) (evidence.Landing, error) { return landing, nil }, vault, reports)(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if left, want := fmt.Sprint(names(t, landing)), "[x/a.cap.bak x/a.cap2 x/b.cap]"; left != want {
+		t.Errorf("left are %s, want %s", left, want)
+	}
+}
+
 // heldFiles are under a retention policy.
 type heldFiles struct{ files }
 

@@ -18,7 +18,7 @@ import (
 // A file cannot be deleted by the version that it currently is, so this comes
 // after [Files.Delete].
 // https://learn.microsoft.com/azure/storage/blobs/versioning-overview
-func (s *Files) Purge(ctx context.Context, prefix string) (int, error) {
+func (s *Files) Purge(ctx context.Context, prefix string, wanted func(name string) bool) (int, error) {
 	purged := 0
 	var errs []error
 	options := &container.ListBlobsFlatOptions{Prefix: &prefix, Include: container.ListBlobsInclude{Versions: true}}
@@ -29,7 +29,7 @@ func (s *Files) Purge(ctx context.Context, prefix string) (int, error) {
 			return purged, errors.Join(append(errs, explain(ctx, err, fmt.Sprintf("list versions of %q", prefix)))...)
 		}
 		for _, item := range page.Segment.BlobItems {
-			if item.Name == nil || item.VersionID == nil || item.IsCurrentVersion != nil && *item.IsCurrentVersion {
+			if item.Name == nil || item.VersionID == nil || item.IsCurrentVersion != nil && *item.IsCurrentVersion || !wanted(*item.Name) {
 				continue
 			}
 			doing := fmt.Sprintf("delete version %s of file %q", *item.VersionID, *item.Name)

@@ -24,6 +24,7 @@ const versions = `<?xml version="1.0" encoding="utf-8"?>
 <EnumerationResults ServiceEndpoint="https://x.blob.core.windows.net/" ContainerName="vault"><Blobs>
 <Blob><Name>inc/a.cap</Name><VersionId>2026-01-01T00:00:00.0000001Z</VersionId><Properties><Content-Length>1</Content-Length></Properties></Blob>
 <Blob><Name>inc/a.cap</Name><VersionId>2026-01-01T00:00:00.0000002Z</VersionId><Properties><Content-Length>1</Content-Length></Properties></Blob>
+<Blob><Name>inc/a.cap.bak</Name><VersionId>2026-01-01T00:00:00.0000004Z</VersionId><Properties><Content-Length>1</Content-Length></Properties></Blob>
 <Blob><Name>inc/b.cap</Name><VersionId>2026-01-01T00:00:00.0000003Z</VersionId><IsCurrentVersion>true</IsCurrentVersion><Properties><Content-Length>1</Content-Length></Properties></Blob>
 <Blob><Name>inc/c.cap</Name><Properties><Content-Length>1</Content-Length></Properties></Blob>
 </Blobs><NextMarker /></EnumerationResults>`
@@ -63,7 +64,8 @@ func TestPurge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n, err := c.Files().Purge(t.Context(), "inc/")
+			wanted := func(name string) bool { return name != "inc/a.cap.bak" }
+			n, err := c.Files().Purge(t.Context(), "inc/", wanted)
 			if errors.Is(err, evidence.ErrHeld) != (test.held != "") || err != nil && test.held == "" {
 				t.Errorf("Purge: %v", err)
 			}
@@ -92,7 +94,7 @@ func TestPurgeWithoutVersions(t *testing.T) {
 	if _, err := s.Create(t.Context(), "inc/a.cap", strings.NewReader("x"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Purge(t.Context(), "inc/"); n != 0 || err != nil {
+	if n, err := s.Purge(t.Context(), "inc/", func(string) bool { return true }); n != 0 || err != nil {
 		t.Errorf("%d purged: %v", n, err)
 	}
 	if _, err := s.Open(t.Context(), "inc/a.cap"); err != nil {
