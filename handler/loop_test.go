@@ -164,20 +164,27 @@ func checkFacts(t *testing.T, dir string, s scenario.Scenario, out loop.Outcome)
 	}
 }
 
+// onEmulators are the options of a run on Azurite and an AMQP broker.
+func onEmulators(t *testing.T) loop.Options {
+	t.Helper()
+	storage, broker := azurite.Start(t), servicebus.Start(t)
+	o := localOptions(t, "partner-tls")
+	maps.Copy(o.Settings, map[string]string{
+		"PCAPWARDEN_LANDING": storage.NewSetting(), "PCAPWARDEN_RECORDS": storage.NewSetting(),
+		"PCAPWARDEN_VAULT": storage.NewSetting(), "PCAPWARDEN_REPORTS": storage.NewSetting(),
+		"PCAPWARDEN_LANDED_QUEUE":   broker.Setting(broker.NewQueue(t, servicebus.Options{})),
+		"PCAPWARDEN_INCIDENT_QUEUE": broker.Setting(broker.NewQueue(t, servicebus.Options{})),
+	})
+	return o
+}
+
 // TestEmulators plays a story on Azurite and on an AMQP broker instead of
 // folders: the same settings, the SDKs for real.
 func TestEmulators(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	storage, broker := azurite.Start(t), servicebus.Start(t)
-	landedQueue, incidents := broker.NewQueue(t, servicebus.Options{}), broker.NewQueue(t, servicebus.Options{})
-	o := localOptions(t, "partner-tls")
-	maps.Copy(o.Settings, map[string]string{
-		"PCAPWARDEN_LANDING": storage.NewSetting(), "PCAPWARDEN_RECORDS": storage.NewSetting(),
-		"PCAPWARDEN_VAULT": storage.NewSetting(), "PCAPWARDEN_REPORTS": storage.NewSetting(),
-		"PCAPWARDEN_LANDED_QUEUE": broker.Setting(landedQueue), "PCAPWARDEN_INCIDENT_QUEUE": broker.Setting(incidents),
-	})
+	o := onEmulators(t)
 	outcomes, err := loop.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +192,7 @@ func TestEmulators(t *testing.T) {
 	if len(outcomes) != 1 || !outcomes[0].Matches {
 		t.Fatalf("outcomes %+v", outcomes)
 	}
-	receiver, err := openReceiver(broker.Setting(incidents))
+	receiver, err := openReceiver(o.Settings["PCAPWARDEN_INCIDENT_QUEUE"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +228,7 @@ var killSteps = []string{
 	"incident-recorded", "cases-recorded", "machine-claimed", "capture-started", "path-recorded",
 	"resolution-recorded", "capture-stopped",
 	"file-opened", "vault-stored", "vault-verified", "report-stored", "manifest-stored", "seal-logged", "message-stored", "file-recorded",
-	"message-sent", "message-marked", "findings-recorded", "landing-cleared", "session-deleted",
+	"message-sent", "message-marked", "findings-recorded", "landing-cleared", "message-dealt-with", "session-deleted",
 }
 
 // TestKilledAnywhere (F30, F32, F33) kills the handler with SIGKILL between any two steps of a

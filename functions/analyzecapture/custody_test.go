@@ -315,3 +315,42 @@ func (b *bench) box(now func() time.Time) *outbox.Box {
 		Audit: audit.New(b.records), Now: now, Log: b.log,
 	})
 }
+
+// TestIncidentPageTellsOfCustody: the incident's page says what its evidence is
+// known by and when it was read back, unless the manifest is not the sealed one.
+func TestIncidentPageTellsOfCustody(t *testing.T) {
+	for _, forged := range []bool{false, true} {
+		b := folderBench(t)
+		if _, _, err := b.ledger.OpenIncident(t.Context(), capture.Incident{ID: "inc-one", Cases: []string{"pc-one"}}); err != nil {
+			t.Fatal(err)
+		}
+		etag := b.put(t, made(t, 5000, 1)).ETag
+		if status := b.deliver(etag); status != http.StatusOK {
+			t.Fatalf("answered %d", status)
+		}
+		page := filepath.Join(b.dir, "reports", capture.IncidentPage("inc-one")+".md")
+		if forged {
+			if err := os.Remove(page); err != nil {
+				t.Fatal(err)
+			}
+			manifest := filepath.Join(b.dir, "vault", filepath.FromSlash(b.one(t).Files[0].Manifest))
+			if err := os.Remove(manifest); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(manifest, []byte("{}"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if status := b.deliver(etag); status != http.StatusOK {
+				t.Fatalf("answered %d", status)
+			}
+		}
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := "pc-one-" + stem(etag)
+		if told := strings.Contains(string(text), id); told == forged {
+			t.Errorf("forged %v: the page names the evidence %s: %v\n%s", forged, id, told, text)
+		}
+	}
+}

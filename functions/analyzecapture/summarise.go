@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/pcapwarden/pcapwarden/internal/capture"
+	"github.com/pcapwarden/pcapwarden/internal/custody"
 	"github.com/pcapwarden/pcapwarden/internal/evidence"
 	"github.com/pcapwarden/pcapwarden/internal/ledger"
 	"github.com/pcapwarden/pcapwarden/internal/report"
@@ -99,7 +100,11 @@ func (a *Analyzer) members(ctx context.Context, c capture.Case) (pages []report.
 			}
 			of := about(c)
 			of.Report = f.Report
-			pages, members, shown = append(pages, report.Page{Analysis: found, Case: of, Context: found.Context}), append(members, f.Analysis), true
+			sealed, err := a.sealed(ctx, f)
+			if err != nil {
+				return nil, nil, err
+			}
+			pages, members, shown = append(pages, report.Page{Analysis: found, Case: of, Custody: sealed, Context: found.Context}), append(members, f.Analysis), true
 		}
 		if !shown {
 			of := about(c)
@@ -108,6 +113,31 @@ func (a *Analyzer) members(ctx context.Context, c capture.Case) (pages []report.
 		}
 	}
 	return pages, members, nil
+}
+
+// sealed is the custody manifest of a file as it was signed, or nil: a page says
+// nothing of custody that no trusted key vouches for.
+func (a *Analyzer) sealed(ctx context.Context, f capture.File) (*custody.Manifest, error) {
+	if f.Manifest == "" {
+		return nil, nil
+	}
+	envelope, err := load(ctx, a.Vault, f.Manifest)
+	if errors.Is(err, evidence.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("manifest %q: %w", f.Manifest, err)
+	}
+	keys, err := a.Signer.Trusted(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := custody.OpenManifest(envelope, keys)
+	if err != nil || custody.Digest(envelope) != f.ManifestSHA256 {
+		a.Log.WarnContext(ctx, "manifest is not the one that was sealed: the incident's page leaves it out", "manifest", f.Manifest, "err", err)
+		return nil, nil
+	}
+	return &m, nil
 }
 
 // replace stores a document in place of an older one, unless that is of the
