@@ -179,7 +179,7 @@ module signing 'signing.bicep' = {
     workspace: observability.outputs.workspace
     endpointSubnet: network.outputs.endpointSubnet
     keyZone: network.outputs.keyZone
-    signer: identities.outputs.analyze.principalId
+    signers: [identities.outputs.analyze.principalId, identities.outputs.control.principalId]
   }
 }
 

@@ -93,6 +93,25 @@ func TestBuiltInRolesAreAllowed(t *testing.T) {
 	}
 }
 
+// TestSealingAndCertifyingAreAllowed: analyze writes evidence and signs its
+// manifest; the control app certifies deletions, which it signs as itself and
+// stores as the sweep.
+func TestSealingAndCertifyingAreAllowed(t *testing.T) {
+	for name, want := range map[string]string{
+		"vault.bicep":   "resource writes 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for who in [analyze, sweep]:",
+		"signing.bicep": "[for who in signers:",
+		"main.bicep":    "signers: [identities.outputs.analyze.principalId, identities.outputs.control.principalId]",
+	} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s does not have %q", name, want)
+		}
+	}
+}
+
 // wide are the only resources on which a role may be given as a whole: all
 // other scopes are containers, queues and keys.
 var wide = map[string]string{

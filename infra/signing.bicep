@@ -1,12 +1,13 @@
-// The key that signs manifests. It never leaves the service: analyze asks for
-// signatures, and whoever verifies needs the public half alone.
+// The key that signs manifests, and certificates of deletion. It never leaves
+// the service: analyze and control ask for signatures, and whoever verifies
+// needs the public half alone.
 param location string
 param token string
 param tags object
 param workspace string
 param endpointSubnet string
 param keyZone string
-param signer string
+param signers array
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   name: 'pcapsign${token}'
@@ -57,15 +58,15 @@ module endpoint 'endpoint.bicep' = {
 // Key Vault Crypto User.
 var cryptoUser = '12338af0-0e69-4776-bea7-57ae8d297424'
 
-resource signs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(key.id, signer, cryptoUser)
+resource signs 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for who in signers: {
+  name: guid(key.id, who, cryptoUser)
   scope: key
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', cryptoUser)
-    principalId: signer
+    principalId: who
     principalType: 'ServicePrincipal'
   }
-}
+}]
 
 resource access 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'access'

@@ -98,15 +98,16 @@ module endpoint 'endpoint.bicep' = {
   }
 }
 
-resource writes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(evidence.id, analyze, writerRole)
+// The sweep adds the certificates of what it deleted.
+resource writes 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for who in [analyze, sweep]: {
+  name: guid(evidence.id, who, writerRole)
   scope: evidence
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', writerRole)
-    principalId: analyze
+    principalId: who
     principalType: 'ServicePrincipal'
   }
-}
+}]
 
 resource deletes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(evidence.id, sweep, deleterRole)
