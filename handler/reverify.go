@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path"
 	"strings"
@@ -175,24 +174,11 @@ func certify(vault files, signer custody.Signer, now func() time.Time) func(cont
 		name = custody.CertificateName(c.Incident, c.ID)
 		_, err = vault.Create(ctx, name, bytes.NewReader(text), map[string]string{"incident": c.Incident, "capture": c.ID, "classification": "restricted"})
 		if errors.Is(err, evidence.ErrExists) { // an earlier try's
-			text, err = loadDocument(ctx, vault, name)
+			text, err = evidence.Load(ctx, vault, name, 1<<20)
 		}
 		if err == nil {
 			err = custody.StoreKey(ctx, vault, key)
 		}
 		return name, custody.Digest(text), err
 	}
-}
-
-func loadDocument(ctx context.Context, from evidence.Vault, name string) ([]byte, error) {
-	f, err := from.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	r, err := f.Reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, 1<<20))
 }

@@ -201,7 +201,7 @@ func TestCertify(t *testing.T) {
 	if again, same, err := certified(t.Context(), c, "pcapwarden", "its date has come"); err != nil || again != name || same != sum {
 		t.Errorf("certified again: %s %s, %v; want %s %s", again, same, err, name, sum)
 	}
-	text, err := loadDocument(t.Context(), s.vault, name)
+	text, err := evidence.Load(t.Context(), s.vault, name, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}

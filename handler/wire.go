@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -135,16 +134,7 @@ func readPolicy(ctx context.Context, where string, cred azcore.TokenCredential) 
 	if err != nil {
 		return nil, err
 	}
-	f, err := container.Open(ctx, where[cut+1:])
-	if err != nil {
-		return nil, err
-	}
-	r, err := f.Reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, maxPolicy))
+	return evidence.Load(ctx, container, where[cut+1:], maxPolicy)
 }
 
 // outbox sends messages, and clears the landing containers of what is sealed.

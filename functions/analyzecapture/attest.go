@@ -30,7 +30,7 @@ func (a *Analyzer) attest(ctx context.Context, c capture.Case, l evidence.Landed
 	}
 	_, err = a.Vault.Create(ctx, e.file.Manifest, bytes.NewReader(envelope), tags(c))
 	if errors.Is(err, evidence.ErrExists) {
-		if envelope, err = load(ctx, a.Vault, e.file.Manifest); err == nil {
+		if envelope, err = evidence.Load(ctx, a.Vault, e.file.Manifest, maxDocument); err == nil {
 			wrong, err = a.judge(ctx, envelope, id, e)
 		}
 	}

@@ -121,7 +121,7 @@ func (a *Analyzer) read(ctx context.Context, c capture.Case, source evidence.Fil
 // not contradict what is stored. Else it asks for the rules, before anything
 // counts findings: they may add one.
 func (a *Analyzer) recall(ctx context.Context, c capture.Case, e *examined, stem string) error {
-	text, err := load(ctx, a.Reports, stem+".json")
+	text, err := evidence.Load(ctx, a.Reports, stem+".json", maxDocument)
 	if errors.Is(err, evidence.ErrNotFound) {
 		a.explain(ctx, c, e)
 		return nil

@@ -87,7 +87,7 @@ func (a *Analyzer) members(ctx context.Context, c capture.Case) (pages []report.
 			if f.Analysis == "" || len(members) == maxCompared {
 				continue
 			}
-			text, err := load(ctx, a.Reports, f.Analysis)
+			text, err := evidence.Load(ctx, a.Reports, f.Analysis, maxDocument)
 			if errors.Is(err, evidence.ErrNotFound) {
 				continue
 			}
@@ -121,7 +121,7 @@ func (a *Analyzer) sealed(ctx context.Context, f capture.File) (*custody.Manifes
 	if f.Manifest == "" {
 		return nil, nil
 	}
-	envelope, err := load(ctx, a.Vault, f.Manifest)
+	envelope, err := evidence.Load(ctx, a.Vault, f.Manifest, maxDocument)
 	if errors.Is(err, evidence.ErrNotFound) {
 		return nil, nil
 	}

@@ -136,7 +136,7 @@ func (p *piece) Close() error { p.into[p.finding] = p.Bytes(); return nil }
 func (a *Analyzer) store(ctx context.Context, name string, document []byte) (custody.Derived, error) {
 	_, err := a.Reports.Create(ctx, name, bytes.NewReader(document), nil)
 	if errors.Is(err, evidence.ErrExists) {
-		document, err = load(ctx, a.Reports, name)
+		document, err = evidence.Load(ctx, a.Reports, name, maxDocument)
 	}
 	if err != nil {
 		return custody.Derived{}, fmt.Errorf("store report: %w", err)
@@ -146,17 +146,3 @@ func (a *Analyzer) store(ctx context.Context, name string, document []byte) (cus
 
 // maxDocument bounds what is read of a document that an earlier try stored.
 const maxDocument = 64 << 20
-
-// load reads a document.
-func load(ctx context.Context, from evidence.Vault, name string) ([]byte, error) {
-	f, err := from.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	r, err := f.Reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(io.LimitReader(r, maxDocument))
-}

@@ -30,7 +30,7 @@ func Show(ctx context.Context, vault evidence.Vault, incident string, trusted []
 		if !isManifest(info.Name) {
 			continue
 		}
-		text, err := readAll(ctx, vault, info.Name, maxEnvelope)
+		text, err := evidence.Load(ctx, vault, info.Name, maxEnvelope)
 		if err != nil {
 			return nil, fmt.Errorf("read manifest: %w", err)
 		}

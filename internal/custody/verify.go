@@ -154,7 +154,7 @@ func (k *Check) readLog(ctx context.Context, r *Result) error {
 // item checks one file, its manifest, and what was made from it.
 func (k *Check) item(ctx context.Context, r *Result, f evidence.Info) error {
 	name := ManifestName(f.Name)
-	text, err := readAll(ctx, k.Vault, name, maxEnvelope)
+	text, err := evidence.Load(ctx, k.Vault, name, maxEnvelope)
 	if err != nil {
 		return fmt.Errorf("read manifest: %w", err)
 	}
@@ -243,7 +243,7 @@ func (k *Check) certificates(ctx context.Context, r *Result, incident string) er
 			return fmt.Errorf("list the vault: %w", err)
 		}
 		there[info.Name] = true
-		text, err := readAll(ctx, k.Vault, info.Name, maxEnvelope)
+		text, err := evidence.Load(ctx, k.Vault, info.Name, maxEnvelope)
 		if err != nil {
 			return fmt.Errorf("read certificate: %w", err)
 		}
@@ -267,7 +267,7 @@ func (k *Check) certificates(ctx context.Context, r *Result, incident string) er
 
 // key checks that a public key is the one that its name says.
 func (k *Check) key(ctx context.Context, r *Result, name string) error {
-	text, err := readAll(ctx, k.Vault, name, 1<<14)
+	text, err := evidence.Load(ctx, k.Vault, name, 1<<14)
 	if err != nil {
 		return fmt.Errorf("read public key: %w", err)
 	}
@@ -301,26 +301,12 @@ func DigestOf(ctx context.Context, from evidence.Vault, name string) (evidence.D
 	return hash.Digest(), nil
 }
 
-// readAll reads a document of at most that many bytes.
-func readAll(ctx context.Context, from evidence.Vault, name string, most int64) ([]byte, error) {
-	f, err := from.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	content, err := f.Reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer content.Close()
-	return io.ReadAll(io.LimitReader(content, most))
-}
-
 // Reverify holds one piece of evidence against its manifest, and that against
 // its signature and the hash that the case has. It says what is wrong in
 // words; the error is that of the vault. Evidence that is gone is
 // [evidence.ErrNotFound].
 func Reverify(ctx context.Context, vault evidence.Vault, trusted []PublicKey, file, manifestSHA256 string) (wrong string, err error) {
-	text, err := readAll(ctx, vault, ManifestName(file), maxEnvelope)
+	text, err := evidence.Load(ctx, vault, ManifestName(file), maxEnvelope)
 	if err != nil {
 		return "", err
 	}
