@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
 	"path"
 	"strings"
 	"time"
@@ -47,16 +49,9 @@ func (l *Ledger) expireOn(ctx context.Context, c Case, at time.Time) error {
 func (s *Sweeper) expire(ctx context.Context, deadline time.Time, t *tally) error {
 	st := s.Starter
 	now := st.Now().UTC()
-	var due []string
-	for k, err := range st.Ledger.due.List(ctx, "") {
-		if err != nil {
-			return fmt.Errorf("list evidence that is due: %w", err)
-		}
-		date, _, _ := strings.Cut(k, "/")
-		if date > now.Format(dueFormat) {
-			break
-		}
-		due = append(due, k)
+	due, err := dueBy(st.Ledger.due.List(ctx, ""), now, math.MaxInt)
+	if err != nil {
+		return fmt.Errorf("list evidence that is due: %w", err)
 	}
 	overdue := 0
 	for _, k := range due {
@@ -65,18 +60,40 @@ func (s *Sweeper) expire(ctx context.Context, deadline time.Time, t *tally) erro
 		}
 	}
 	telemetry.ExpiryOverdue.Set(ctx, float64(overdue))
-	each(due, func(n int) bool {
-		if ctx.Err() != nil || !st.Now().Before(deadline) {
-			return false
-		}
-		action, err := s.expireOne(ctx, due[n], now)
+	s.eachDue(ctx, due, deadline, t, func(k string) (Action, error) {
+		action, err := s.expireOne(ctx, k, now)
 		if err != nil {
-			err = fmt.Errorf("delete evidence of capture %s: %w", path.Base(due[n]), err)
+			err = fmt.Errorf("delete evidence of capture %s: %w", path.Base(k), err)
 		}
-		t.add(action, err)
-		return true
+		return action, err
 	})
 	return nil
+}
+
+// dueBy returns the keys, at most that many, whose date has come. Keys begin
+// with it and are listed in their order.
+func dueBy(keys iter.Seq2[string, error], now time.Time, most int) (due []string, err error) {
+	for k, err := range keys {
+		if err != nil {
+			return nil, err
+		}
+		if date, _, _ := strings.Cut(k, "/"); date > now.Format(dueFormat) || len(due) == most {
+			break
+		}
+		due = append(due, k)
+	}
+	return due, nil
+}
+
+// eachDue does what is due, until the deadline: the rest is the next sweep's.
+func (s *Sweeper) eachDue(ctx context.Context, due []string, deadline time.Time, t *tally, do func(k string) (Action, error)) {
+	each(due, func(n int) bool {
+		if ctx.Err() != nil || !s.Starter.Now().Before(deadline) {
+			return false
+		}
+		t.add(do(due[n]))
+		return true
+	})
 }
 
 func (s *Sweeper) expireOne(ctx context.Context, k string, now time.Time) (Action, error) {

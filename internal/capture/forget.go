@@ -37,26 +37,16 @@ func (l *Ledger) forgetOn(ctx context.Context, incident string, at time.Time) er
 func (s *Sweeper) forget(ctx context.Context, deadline time.Time, t *tally) error {
 	st := s.Starter
 	now := st.Now().UTC()
-	var due []string
-	for k, err := range st.Ledger.forget.List(ctx, "") {
-		if err != nil {
-			return fmt.Errorf("list records that are due: %w", err)
-		}
-		if date, _, _ := strings.Cut(k, "/"); date > now.Format(dueFormat) || len(due) == forgets {
-			break
-		}
-		due = append(due, k)
+	due, err := dueBy(st.Ledger.forget.List(ctx, ""), now, forgets)
+	if err != nil {
+		return fmt.Errorf("list records that are due: %w", err)
 	}
-	each(due, func(n int) bool {
-		if ctx.Err() != nil || !st.Now().Before(deadline) {
-			return false
-		}
-		action, err := s.forgetOne(ctx, due[n], now)
+	s.eachDue(ctx, due, deadline, t, func(k string) (Action, error) {
+		action, err := s.forgetOne(ctx, k, now)
 		if err != nil {
-			err = fmt.Errorf("forget incident %s: %w", path.Base(due[n]), err)
+			err = fmt.Errorf("forget incident %s: %w", path.Base(k), err)
 		}
-		t.add(action, err)
-		return true
+		return action, err
 	})
 	return nil
 }
