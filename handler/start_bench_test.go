@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/local/loopback"
 )
 
 // BenchmarkStart is the time from starting the program to its port being open,
@@ -30,19 +32,18 @@ func BenchmarkStart(b *testing.B) {
 		"PCAPWARDEN_REPORTS=file:"+dir+"/reports", "PCAPWARDEN_INCIDENT_QUEUE=file:"+dir+"/incidents", "PCAPWARDEN_LANDED_QUEUE=file:"+dir+"/landed",
 		"PCAPWARDEN_CREDENTIAL=local", "PCAPWARDEN_ARM_ENDPOINT=http://127.0.0.1:1", "PCAPWARDEN_AUTH=none", "PCAPWARDEN_SIGNING_KEY=file:"+dir+"/key.pem")
 	for b.Loop() {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		port, err := loopback.Take()
 		if err != nil {
 			b.Fatal(err)
 		}
-		address := l.Addr().(*net.TCPAddr)
-		l.Close()
+		number := strconv.Itoa(port.Number)
 		c := exec.Command(program, "serve")
-		c.Env = append(env, "FUNCTIONS_CUSTOMHANDLER_PORT="+strconv.Itoa(address.Port))
+		c.Env = append(env, "FUNCTIONS_CUSTOMHANDLER_PORT="+number)
 		if err := c.Start(); err != nil {
 			b.Fatal(err)
 		}
 		for deadline := time.Now().Add(30 * time.Second); ; {
-			conn, err := net.Dial("tcp4", address.String())
+			conn, err := net.Dial("tcp4", "127.0.0.1:"+number)
 			if err == nil {
 				conn.Close()
 				break
@@ -55,6 +56,7 @@ func BenchmarkStart(b *testing.B) {
 		b.StopTimer()
 		c.Process.Kill()
 		c.Wait()
+		port.Close()
 		b.StartTimer()
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/local/loopback"
 )
 
 // stamp is the file in node_modules that says for which lock file it is.
@@ -112,20 +114,26 @@ const orphan = `data:text/javascript,process.stdin.resume().on('end',()=>process
 // Start runs a script with the arguments made of so many free ports, and waits
 // until they answer. It ends with this process, or with the returned function.
 func Start(dir, script string, ports int, args func(ports []int) []string) (got []int, stop func(), err error) {
-	for range 3 { // a free port may be taken in between
-		got = nil
-		for range ports {
-			port, err := freePort()
-			if err != nil {
-				return nil, nil, err
-			}
-			got = append(got, port)
-		}
-		if stop, err = start(dir, script, args(got), func() error { return answer(got) }); err == nil {
-			return got, stop, nil
+	var taken []*loopback.Port
+	release := func() {
+		for _, p := range taken {
+			_ = p.Close()
 		}
 	}
-	return nil, nil, err
+	for range ports {
+		p, err := loopback.Take()
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		taken, got = append(taken, p), append(got, p.Number)
+	}
+	end, err := start(dir, script, args(got), func() error { return answer(got) })
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return got, sync.OnceFunc(func() { end(); release() }), nil
 }
 
 func start(dir, script string, args []string, ready func() error) (stop func(), err error) {
@@ -159,15 +167,6 @@ func start(dir, script string, args []string, ready func() error) (stop func(), 
 	}
 	stop()
 	return nil, fmt.Errorf("%s does not answer: %w\n%s", script, err, said.Bytes())
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // answer says whether somebody listens on each of the ports.

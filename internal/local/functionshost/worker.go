@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"os/exec"
 	"runtime"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/pcapwarden/pcapwarden/internal/local/loopback"
 )
 
 // freeRestart is the exit code after which the host restarts a handler without
@@ -33,6 +35,7 @@ type worker struct {
 	file    hostFile
 	env     environment
 	port    int
+	held    io.Closer // the port, unless host.json fixes it
 	observe func(Event)
 	client  *http.Client
 
@@ -54,15 +57,15 @@ type process struct {
 }
 
 func newWorker(file hostFile, env environment, appDir string, observe func(Event)) (*worker, error) {
-	port := file.fixedHandlerPort
+	port, held := file.fixedHandlerPort, io.Closer(io.NopCloser(nil))
 	if port == 0 {
-		// Bound and closed again, as the host does: a small race.
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		// The real host binds one and closes it again: alone on its machine it
+		// can afford the race.
+		p, err := loopback.Take()
 		if err != nil {
 			return nil, fmt.Errorf("find a port for the handler: %w", err)
 		}
-		port = l.Addr().(*net.TCPAddr).Port
-		l.Close()
+		port, held = p.Number, p
 	}
 	id := newGUID()
 	maps.Copy(env, map[string]string{
@@ -73,7 +76,7 @@ func newWorker(file hostFile, env environment, appDir string, observe func(Event
 		"FUNCTIONS_APP_ROOT_PATH":           appDir,
 	})
 	return &worker{
-		file: file, env: env, port: port, observe: observe,
+		file: file, env: env, port: port, held: held, observe: observe,
 		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, CheckRedirect: noRedirect},
 		changed: make(chan struct{}), done: make(chan struct{}),
 	}, nil
@@ -261,4 +264,5 @@ func (w *worker) close() {
 		w.set(stopped, errClosed)
 	}
 	w.client.CloseIdleConnections()
+	w.held.Close()
 }
