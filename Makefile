@@ -9,7 +9,7 @@ export CGO_ENABLED := 0
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help build stage package run test check vuln bench fuzz lab broker-check docs clean
+.PHONY: help build stage package program profile run test check vuln bench bench-walk fuzz lab broker-check docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
@@ -27,9 +27,16 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 POLICY  ?= policy.sample.yaml
 VCS     ?= auto
 PACKAGE ?= build/pcapwarden-$(VERSION)-linux-amd64.zip
-package: ## what is deployed, as build/pcapwarden-VERSION-linux-amd64.zip; POLICY=FILE is its policy
-	GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags "-s -w" -o build/package/pcapwarden ./handler
-	$(GO) run ./infra/pack -version $(VERSION) -program build/package/pcapwarden -policy $(POLICY) -out $(PACKAGE)
+PROGRAM ?= build/package/pcapwarden
+package: program ## what is deployed, as build/pcapwarden-VERSION-linux-amd64.zip; POLICY=FILE is its policy
+	$(GO) run ./infra/pack -version $(VERSION) -program $(PROGRAM) -policy $(POLICY) -out $(PACKAGE)
+
+# The compiler is told where the time goes, which costs a minute of its own.
+program:
+	GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=$(VCS) -pgo=handler/cpu.pgo -ldflags "-s -w" -o $(PROGRAM) ./handler
+
+profile: ## where the time goes, as handler/cpu.pgo; again when much of the analysis has changed
+	$(GO) run ./test/bench -profile handler/cpu.pgo
 
 run: stage ## play an incident on this machine: alert, capture, findings
 	$(BIN) local --scenario partner-tls --app $(APP)

@@ -2,6 +2,7 @@
 // captures, in the same minutes, one after the other.
 //
 //	go run ./test/bench [-rounds 3] [-only NAME] [-out docs/BENCHMARKS.md]
+//	go run ./test/bench -profile handler/cpu.pgo
 package main
 
 import (
@@ -31,6 +32,7 @@ type input struct {
 	packets int     // that tshark reads of it; 0: all
 	limit   int     // MB that pcapwarden may take; 0: nothing is promised
 	against float64 // of tcpdump's CPU, what pcapwarden may take; 0: nothing is promised
+	often   int     // runs per round: what a second measures is as uncertain as who else has the machine
 }
 
 const (
@@ -40,10 +42,10 @@ const (
 )
 
 var inputs = []input{
-	{"mixed", "1 GB of ordinary traffic", func(w io.Writer) error { return traffic.Mixed(w, 1e9) }, 0, 64, 1.5},
-	{"syns", "15 million SYNs from as many clients", func(w io.Writer) error { return traffic.SYNs(w, 15e6) }, 1e6, 256, 0},
-	{"lookups", "1 million DNS lookups", func(w io.Writer) error { return traffic.Lookups(w, 1e6) }, 200e3, 0, 0},
-	{"short-tls", "200,000 short TLS connections", func(w io.Writer) error { return traffic.ShortTLS(w, 200e3) }, 350e3, 0, 0},
+	{"mixed", "1 GB of ordinary traffic", func(w io.Writer) error { return traffic.Mixed(w, 1e9) }, 0, 64, 1.5, 10},
+	{"syns", "15 million SYNs from as many clients", func(w io.Writer) error { return traffic.SYNs(w, 15e6) }, 1e6, 256, 0, 1},
+	{"lookups", "1 million DNS lookups", func(w io.Writer) error { return traffic.Lookups(w, 1e6) }, 200e3, 0, 0, 1},
+	{"short-tls", "200,000 short TLS connections", func(w io.Writer) error { return traffic.ShortTLS(w, 200e3) }, 350e3, 0, 0, 1},
 }
 
 func main() {
@@ -59,6 +61,7 @@ func run() error {
 	only := flag.String("only", "", "`NAME` of the one input to measure")
 	out := flag.String("out", "", "write the page to `FILE` as well")
 	generate := flag.String("generate", "", "write the input of this `NAME` to standard output, and nothing else")
+	profile := flag.String("profile", "", "measure nothing, and write to `FILE` where the time goes, for the compiler")
 	flag.Parse()
 	if *generate != "" {
 		for _, in := range inputs {
@@ -74,22 +77,25 @@ func run() error {
 	if err := os.MkdirAll(*dir, 0o755); err != nil {
 		return err
 	}
+	if *profile != "" {
+		return record(ctx, *dir, *profile)
+	}
 	program := filepath.Join(*dir, "pcapwarden")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=auto", "-o", program, "./handler")
-	build.Stderr = os.Stderr
+	build := exec.CommandContext(ctx, "make", "program", "PROGRAM="+program)
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("build pcapwarden: %w", err)
 	}
-	r := report{rounds: *rounds}
+	var r report
 	for _, in := range inputs {
 		if *only != "" && in.name != *only {
 			continue
 		}
-		file := filepath.Join(*dir, fmt.Sprintf("%s-v%d.pcap", in.name, version))
-		if err := in.make(ctx, file); err != nil {
+		file, err := in.make(ctx, *dir)
+		if err != nil {
 			return err
 		}
-		m, err := measure(ctx, program, file, in, *rounds)
+		m, err := measure(ctx, program, file, in, *rounds*in.often)
 		if err != nil {
 			return err
 		}
@@ -105,26 +111,27 @@ func run() error {
 
 // make writes the capture, unless it is there. Another process does it: the
 // kernel counts what this one needs at most to every program that it starts.
-func (in input) make(ctx context.Context, file string) error {
+func (in input) make(ctx context.Context, dir string) (file string, err error) {
+	file = filepath.Join(dir, fmt.Sprintf("%s-v%d.pcap", in.name, version))
 	if _, err := os.Stat(file); err == nil {
-		return nil
+		return file, nil
 	}
 	fmt.Fprintf(os.Stderr, "writing %s: %s\n", file, in.what)
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return "", err
 	}
 	f, err := os.Create(file + ".part")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
 	c := exec.CommandContext(ctx, self, "-generate", in.name)
 	c.Stdout, c.Stderr = f, os.Stderr
 	if err := c.Run(); err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
+		return "", fmt.Errorf("write %s: %w", file, err)
 	}
-	return os.Rename(file+".part", file)
+	return file, os.Rename(file+".part", file)
 }
 
 // measure runs every program once a round.

@@ -100,6 +100,27 @@ type measured struct {
 	tools   []*tool
 }
 
+// tool returns the one of a name.
+func (m *measured) tool(name string) *tool {
+	return m.tools[slices.IndexFunc(m.tools, func(t *tool) bool { return t.name == name })]
+}
+
+func (m *measured) rounds() int { return len(m.tool(ourName).uses) }
+
+// ratio is our processor time over tcpdump's in the same round: the median.
+func (m *measured) ratio() (ratio float64, ok bool) {
+	ours, theirs := m.tool(ourName).uses, m.tool(tcpdumpName).uses
+	if len(ours) != len(theirs) || len(ours) == 0 {
+		return 0, false
+	}
+	all := make([]float64, len(ours))
+	for i := range ours {
+		all[i] = ours[i].cpu.Seconds() / theirs[i].cpu.Seconds()
+	}
+	slices.Sort(all)
+	return all[len(all)/2], true
+}
+
 // read takes what pcapwarden printed.
 func (m *measured) read(document string) error {
 	var all []analysis.Analysis
