@@ -61,8 +61,8 @@ func cut(t *testing.T, source []byte, s excerpt.Selection, payload int) (excerpt
 	if err != nil {
 		return excerpt.Summary{}, out.Bytes(), err
 	}
-	if out.closed != 1 {
-		t.Errorf("the excerpt was closed %d times, want once", out.closed)
+	if want := min(all[0].Packets, 1); out.closed != want { // not even made, if nothing can be written
+		t.Errorf("the excerpt was closed %d times, want %d", out.closed, want)
 	}
 	return all[0], out.Bytes(), nil
 }
