@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/capture"
 	"github.com/pcapwarden/pcapwarden/internal/customhandler"
 	"github.com/pcapwarden/pcapwarden/internal/local/folder"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 	"github.com/pcapwarden/pcapwarden/internal/policy"
 )
 
@@ -56,14 +56,14 @@ func TestEveryAlert(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no alerts: %v", err)
 	}
-	captures := cmp.Or(os.Getenv("PCAPWARDEN_DEVSET"), "../../shared/captures/devset")
+	published := devset.Beside(t, "samples/alerts")
 	for _, pattern := range []string{"*.json", "constructed/*.json"} {
-		found, err := filepath.Glob(filepath.Join(captures, "../../samples/alerts", pattern))
+		found, err := filepath.Glob(filepath.Join(published, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(found) == 0 {
-			t.Logf("no published alerts beside %s: without them", captures)
+			t.Logf("no published alerts in %s: without them", published)
 		}
 		files = append(files, found...)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 	"github.com/pcapwarden/pcapwarden/test/bicep"
 )
 
@@ -76,7 +77,7 @@ func TestVersionsArePinned(t *testing.T) {
 // https://github.com/Azure/azure-resource-manager-schemas; PCAPWARDEN_SCHEMAS
 // names the folder that has them as arm/VERSION/PROVIDER.json.
 func TestResourcesAreWhatAzureTakes(t *testing.T) {
-	dir := cmp.Or(os.Getenv("PCAPWARDEN_SCHEMAS"), "../../shared/schemas")
+	dir := cmp.Or(os.Getenv("PCAPWARDEN_SCHEMAS"), devset.Beside(t, "schemas"))
 	found, err := filepath.Glob(filepath.Join(dir, "arm", "*", "*.json"))
 	if err != nil || len(found) == 0 {
 		t.Skipf("skipped: no schemas in %s; set PCAPWARDEN_SCHEMAS", dir)
@@ -109,7 +110,7 @@ func TestResourcesAreWhatAzureTakes(t *testing.T) {
 
 // TestSchemasCatchMistakes holds the check to its word.
 func TestSchemasCatchMistakes(t *testing.T) {
-	dir := cmp.Or(os.Getenv("PCAPWARDEN_SCHEMAS"), "../../shared/schemas")
+	dir := cmp.Or(os.Getenv("PCAPWARDEN_SCHEMAS"), devset.Beside(t, "schemas"))
 	types := map[string]schema{}
 	name := filepath.Join(dir, "arm", "2024-01-01", "Microsoft.ServiceBus.json")
 	if _, err := os.Stat(name); err != nil {

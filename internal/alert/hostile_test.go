@@ -1,9 +1,7 @@
 package alert_test
 
 import (
-	"cmp"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,18 +9,18 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/alert"
 	"github.com/pcapwarden/pcapwarden/internal/alert/alerttest"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
 // payloads are ours, and those that Azure's documentation shows where they lie
 // beside the repository.
 func payloads(t *testing.T) []string {
 	t.Helper()
-	captures := cmp.Or(os.Getenv("PCAPWARDEN_DEVSET"), "../../../shared/captures/devset")
 	var all []string
 	for _, pattern := range []string{
 		"testdata/*.json",
-		filepath.Join(captures, "../../samples/alerts/*.json"),
-		filepath.Join(captures, "../../samples/alerts/constructed/*.json"),
+		devset.Beside(t, "samples/alerts/*.json"),
+		devset.Beside(t, "samples/alerts/constructed/*.json"),
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {

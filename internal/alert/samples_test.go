@@ -1,20 +1,19 @@
 package alert_test
 
 import (
-	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/pcapwarden/pcapwarden/internal/alert"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
 // TestPublishedSamples reads the payloads that Azure's documentation shows,
 // where they lie beside the repository. They are others' and stay there.
 func TestPublishedSamples(t *testing.T) {
-	captures := cmp.Or(os.Getenv("PCAPWARDEN_DEVSET"), "../../../shared/captures/devset")
-	dir := filepath.Join(captures, "../../samples/alerts")
+	dir := devset.Beside(t, "samples/alerts")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("no published alerts in %s", dir)
 	}

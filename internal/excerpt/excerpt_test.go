@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,6 +23,8 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/finding"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
 	"github.com/pcapwarden/pcapwarden/internal/pcaptest"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
+	"github.com/pcapwarden/pcapwarden/test/tshark"
 )
 
 // One pair of ports is used twice, another connection and a lookup lie between.
@@ -333,28 +334,18 @@ func TestFlood(t *testing.T) {
 // TestFindings makes the excerpts of each recording in one more pass, and
 // opens them with tshark.
 func TestFindings(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
+	if !tshark.Installed() {
 		t.Log("no tshark on this machine to open the excerpts with")
 	}
 	files, err := filepath.Glob("../analysis/testdata/lab/*.pcap")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
-	}
-	others, err := filepath.Glob(filepath.Join(dir, "*cap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	others = slices.DeleteFunc(others, func(name string) bool { return strings.HasSuffix(name, ".json") })
-	if len(others) == 0 {
-		t.Logf("no captures in %s: set PCAPWARDEN_DEVSET to cut others' captures, too", dir)
+	for _, f := range devset.AtHand(t) {
+		files = append(files, f.Path)
 	}
 	opened, made := 0, 0
-	for i, file := range append(files, others...) {
+	for i, file := range files {
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -381,14 +372,14 @@ func TestFindings(t *testing.T) {
 				t.Errorf("%s, finding %s: %+v, want the %d packets that it names", filepath.Base(file), f.Kind, s, len(f.Packets))
 			}
 			made++
-			if tshark == "" || i%6 != 0 || s.Finding > 1 {
+			if !tshark.Installed() || i%6 != 0 || s.Finding > 1 {
 				continue // starting it takes longer than all else
 			}
 			opened++
 			if whole == nil {
-				whole = askTshark(t, tshark, file, false)
+				whole, _ = tshark.Fields(t, file, asWritten, keepNumbers...) // it may be cut
 			}
-			isPartOf(t, tshark, excerpts[s.Finding].Bytes(), whole, f)
+			isPartOf(t, excerpts[s.Finding].Bytes(), whole, f)
 		}
 		for n, f := range a.Findings {
 			if (len(f.Packets) > 0) != (excerpts[n] != nil) {
@@ -397,24 +388,35 @@ func TestFindings(t *testing.T) {
 		}
 	}
 	t.Logf("%d excerpts, %d opened with tshark", made, opened)
-	if made < 50 || tshark != "" && opened < 5 {
+	if made < 50 || tshark.Installed() && opened < 5 {
 		t.Error("want more")
 	}
 }
+
+// asWritten is what tshark says of each packet: its comment, and what an excerpt
+// leaves as it is.
+var (
+	asWritten   = []string{"frame.comment", "frame.time_epoch", "frame.len", "eth.src", "ip.src", "ip.id", "ip.checksum", "ipv6.src", "tcp.seq_raw", "tcp.flags", "udp.srcport", "_ws.malformed"}
+	keepNumbers = []string{"-o", "tcp.relative_sequence_numbers:FALSE"}
+)
 
 // number finds the frame number in a comment.
 var number = regexp.MustCompile(`\(packet (\d+) of the capture\)$`)
 
 // isPartOf asks tshark whether an excerpt holds packets of the capture, all
 // that the finding names among them, as they were.
-func isPartOf(t *testing.T, tshark string, file []byte, capture [][]string, f finding.Finding) {
+func isPartOf(t *testing.T, file []byte, capture [][]string, f finding.Finding) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "excerpt.pcapng")
 	if err := os.WriteFile(name, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	named := map[string]bool{}
-	for _, l := range askTshark(t, tshark, name, true) {
+	frames, complaint := tshark.Fields(t, name, asWritten, keepNumbers...)
+	if complaint != "" {
+		t.Errorf("tshark: %s", complaint)
+	}
+	for _, l := range frames {
 		m := number.FindStringSubmatch(l[0])
 		if m == nil {
 			t.Errorf("finding %s: the comment %q names no frame", f.Kind, l[0])
@@ -435,29 +437,6 @@ func isPartOf(t *testing.T, tshark string, file []byte, capture [][]string, f fi
 			t.Errorf("finding %s: tshark shows no frame %d", f.Kind, n)
 		}
 	}
-}
-
-// askTshark returns what tshark says of each packet: its comment, and what an
-// excerpt leaves as it is. Excerpts are whole; captures may be cut.
-func askTshark(t *testing.T, tshark, file string, whole bool) (lines [][]string) {
-	t.Helper()
-	args := []string{"-n", "-r", file, "-T", "fields", "-o", "tcp.relative_sequence_numbers:FALSE"}
-	for _, f := range []string{"frame.comment", "frame.time_epoch", "frame.len", "eth.src", "ip.src", "ip.id", "ip.checksum", "ipv6.src", "tcp.seq_raw", "tcp.flags", "udp.srcport", "_ws.malformed"} {
-		args = append(args, "-e", f)
-	}
-	cmd := exec.CommandContext(t.Context(), tshark, args...)
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	out, err := cmd.Output()
-	// It warns of root, whatever the file.
-	said := strings.ReplaceAll(complaints.String(), "Running as user \"root\" and group \"root\". This could be dangerous.\n", "")
-	if whole && (err != nil || said != "") {
-		t.Errorf("tshark: %v %s", err, said)
-	}
-	for line := range strings.Lines(string(out)) {
-		lines = append(lines, strings.Split(strings.TrimRight(line, "\n"), "\t"))
-	}
-	return lines
 }
 
 // FuzzCut makes excerpts of any file.

@@ -13,6 +13,7 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/test/tshark"
 )
 
 // TestTshark holds the verdict on every packet, of the scripts and of random
@@ -69,18 +70,17 @@ func compareWithTshark(t *testing.T, sent []packet.Packet) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-n", "-r", file, "-T", "fields", "-e", "tcp.stream"}
+	fields := []string{"tcp.stream"}
 	for _, name := range tsharkFields {
-		args = append(args, "-e", "tcp.analysis."+name)
+		fields = append(fields, "tcp.analysis."+name)
 	}
-	out, err := exec.CommandContext(t.Context(), "tshark", args...).Output()
-	if err != nil {
-		t.Fatal(err)
+	frames, complaint := tshark.Fields(t, file, fields)
+	if complaint != "" {
+		t.Fatalf("tshark: %s", complaint)
 	}
 	table := flow.NewTable(flow.Limits{})
 	wrong := 0
-	for i, line := range strings.Split(strings.TrimSuffix(string(out), "\n"), "\n") {
-		columns := strings.Split(line, "\t")
+	for i, columns := range frames {
 		var want flow.Analysis
 		for bit, column := range columns[1:] {
 			if column != "" {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
 	"github.com/pcapwarden/pcapwarden/internal/finding"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
 var now = time.Date(2026, 3, 17, 2, 10, 0, 0, time.UTC)
@@ -197,7 +198,7 @@ func TestNotice(t *testing.T) {
 // TestOCSF holds the attributes of a message against OCSF's own definition,
 // where that is at hand.
 func TestOCSF(t *testing.T) {
-	dir := "../../../shared/schemas"
+	dir := devset.Beside(t, "schemas")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("no OCSF definitions beside the repository")
 	}
@@ -248,8 +249,7 @@ func TestOCSF(t *testing.T) {
 }
 
 func TestCloudEvents(t *testing.T) {
-	name := "../../../shared/schemas/cloudevents/cloudevents.json"
-	f, err := os.Open(name)
+	f, err := os.Open(devset.Beside(t, "schemas/cloudevents/cloudevents.json"))
 	if err != nil {
 		t.Skip("no CloudEvents schema beside the repository")
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,18 +12,16 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/pcapwarden/pcapwarden/test/tshark"
 )
 
 // TestTshark holds the table of TestDecode against Wireshark's view of the
 // same frames: is it TCP, between whom, and how long.
 func TestTshark(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("no tshark on this machine to compare with")
-	}
+	tshark.Need(t)
 	tests := slices.Clone(decodeTests)
 	tests = slices.DeleteFunc(tests, func(test decodeTest) bool { return test.odd != "" })
-	answers := askTshark(t, tshark, pcapng(tests))
+	answers := askTshark(t, pcapng(tests))
 	if len(answers) != len(tests) {
 		t.Fatalf("tshark sees %d frames, want %d", len(answers), len(tests))
 	}
@@ -71,24 +68,19 @@ func pcapng(tests []decodeTest) []byte {
 
 // askTshark returns a line for each frame: source, destination and segment
 // length of its TCP, or nothing.
-func askTshark(t *testing.T, tshark string, capture []byte) []string {
+func askTshark(t *testing.T, capture []byte) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "frames.pcapng")
 	if err := os.WriteFile(file, capture, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	fields := []string{"frame.protocols", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "tcp.srcport", "tcp.dstport", "tcp.stream", "tcp.len"}
-	args := []string{"-n", "-r", file, "-T", "fields", "-E", "occurrence=l"}
-	for _, field := range fields {
-		args = append(args, "-e", field)
-	}
-	out, err := exec.CommandContext(t.Context(), tshark, args...).Output()
-	if err != nil {
-		t.Fatalf("tshark: %v", err)
+	frames, complaint := tshark.Fields(t, file, fields, "-E", "occurrence=l")
+	if complaint != "" {
+		t.Fatalf("tshark: %s", complaint)
 	}
 	var answers []string
-	for line := range strings.Lines(string(out)) {
-		f := strings.Split(strings.TrimRight(line, "\n"), "\t")
+	for _, f := range frames {
 		protocols := strings.Split(f[0], ":")
 		slices.Reverse(protocols)
 		src, dst := f[1], f[2]

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,8 @@ import (
 	"github.com/pcapwarden/pcapwarden/internal/flow"
 	"github.com/pcapwarden/pcapwarden/internal/packet"
 	"github.com/pcapwarden/pcapwarden/internal/pcap"
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
+	"github.com/pcapwarden/pcapwarden/test/tshark"
 )
 
 // recordings are this repository's captures, and the captures of others that
@@ -32,25 +33,15 @@ func recordings(t testing.TB) []string {
 		}
 		files = append(files, found...)
 	}
-	dir := os.Getenv("PCAPWARDEN_DEVSET")
-	if dir == "" {
-		dir = "../../../shared/captures/devset"
+	for _, f := range devset.AtHand(t) {
+		files = append(files, f.Path)
 	}
-	others, err := filepath.Glob(filepath.Join(dir, "*cap*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	others = slices.DeleteFunc(others, func(name string) bool { return strings.HasSuffix(name, ".json") })
-	if len(others) == 0 {
-		t.Logf("no captures in %s: set PCAPWARDEN_DEVSET to redact others' captures, too", dir)
-	}
-	return append(files, others...)
+	return files
 }
 
 // TestNothingLeaks redacts every capture at hand and looks for what was in it.
 func TestNothingLeaks(t *testing.T) {
-	tshark, _ := exec.LookPath("tshark")
-	if tshark == "" {
+	if !tshark.Installed() {
 		t.Log("no tshark on this machine to open the derivatives with")
 	}
 	var compared, total atomic.Int64
@@ -102,8 +93,8 @@ func TestNothingLeaks(t *testing.T) {
 			}
 			// Starting tshark takes longer than all else; our own recordings
 			// are much alike.
-			if ours := strings.HasPrefix(file, "../analysis"); tshark != "" && (!ours || i%8 == 0) {
-				opens(t, tshark, out.Bytes(), file, record.Output.Packets)
+			if ours := strings.HasPrefix(file, "../analysis"); tshark.Installed() && (!ours || i%8 == 0) {
+				opens(t, out.Bytes(), file, record.Output.Packets)
 			}
 			if t.Failed() || dropped > 0 {
 				t.Logf("%d of %d packets kept; dropped: %v", record.Output.Packets, record.WasDerivedFrom.Packets, record.Dropped)
@@ -251,21 +242,25 @@ func (s *secrets) mustNotShare(t *testing.T, rec *pcap.Record) {
 
 // opens lets tshark read the derivative: all packets, no word of complaint, and
 // not more that is malformed or has wrong checksums than in the source.
-func opens(t *testing.T, tshark string, capture []byte, source string, packets int64) {
+func opens(t *testing.T, capture []byte, source string, packets int64) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "derivative.pcap")
 	if err := os.WriteFile(file, capture, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	lines := askTshark(t, tshark, file, true)
+	lines, complaint := tshark.Fields(t, file, frameStatus, checked...)
+	if complaint != "" {
+		t.Errorf("tshark: %s", complaint)
+	}
 	if int64(len(lines)) != packets {
 		t.Errorf("tshark sees %d packets, want %d", len(lines), packets)
 	}
-	now := complaints(lines)
-	if now == (complaint{}) {
+	now := faultsOf(lines)
+	if now == (faults{}) {
 		return
 	}
-	before := complaints(askTshark(t, tshark, source, false))
+	lines, _ = tshark.Fields(t, source, frameStatus, checked...) // it may be cut
+	before := faultsOf(lines)
 	for i, what := range []string{"malformed", "the IP checksum of", "the TCP checksum of", "the UDP checksum of", "the ICMP checksum of"} {
 		if now[i] > before[i] {
 			t.Errorf("tshark calls %s %d frames, and in the source of %d", what, now[i], before[i])
@@ -273,10 +268,15 @@ func opens(t *testing.T, tshark string, capture []byte, source string, packets i
 	}
 }
 
-// A complaint counts frames: malformed, and those whose checksums are wrong.
-type complaint [5]int
+var (
+	frameStatus = []string{"frame.number", "_ws.malformed", "ip.checksum.status", "tcp.checksum.status", "udp.checksum.status", "icmp.checksum.status", "ip.flags.mf"}
+	checked     = []string{"-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"}
+)
 
-func complaints(lines [][]string) (c complaint) {
+// faults counts frames: malformed, and those whose checksums are wrong.
+type faults [5]int
+
+func faultsOf(lines [][]string) (c faults) {
 	for _, f := range lines {
 		if f[1] != "" {
 			c[0]++
@@ -291,32 +291,4 @@ func complaints(lines [][]string) (c complaint) {
 		}
 	}
 	return c
-}
-
-// askTshark returns the fields of each frame. A derivative is whole; sources
-// may be cut.
-func askTshark(t *testing.T, tshark, file string, whole bool) (lines [][]string) {
-	t.Helper()
-	args := []string{"-n", "-r", file, "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-T", "fields"}
-	fields := []string{"frame.number", "_ws.malformed", "ip.checksum.status", "tcp.checksum.status", "udp.checksum.status", "icmp.checksum.status", "ip.flags.mf"}
-	for _, f := range fields {
-		args = append(args, "-e", f)
-	}
-	cmd := exec.CommandContext(t.Context(), tshark, args...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	// It warns of root, whatever the file.
-	warning := strings.ReplaceAll(said.String(), "Running as user \"root\" and group \"root\". This could be dangerous.\n", "")
-	if whole && (err != nil || warning != "") {
-		t.Errorf("tshark: %v %s", err, warning)
-	}
-	for line := range strings.Lines(string(out)) {
-		f := strings.Split(strings.TrimRight(line, "\n"), "\t")
-		if len(f) != len(fields) {
-			t.Fatalf("tshark says %q", line)
-		}
-		lines = append(lines, f)
-	}
-	return lines
 }

@@ -3,7 +3,6 @@ package redact
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,15 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pcapwarden/pcapwarden/internal/analysis"
+	"github.com/pcapwarden/pcapwarden/test/tshark"
 )
 
 // TestNoNameLeaks keeps the messages of every capture at hand, and looks for
 // the names in them: those that tshark sees in the source.
 func TestNoNameLeaks(t *testing.T) {
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		t.Skip("no tshark on this machine to tell which names there are")
-	}
+	tshark.Need(t)
 	var names, kept atomic.Int64
 	t.Cleanup(func() {
 		t.Logf("%d names were looked for, %d bytes of messages are kept", names.Load(), kept.Load())
@@ -53,7 +50,7 @@ func TestNoNameLeaks(t *testing.T) {
 			for _, rec := range packets(out.Bytes()) {
 				before.mustNotShare(t, &rec)
 			}
-			all := namesOf(t, tshark, file)
+			all := namesOf(t, file)
 			lower := bytes.ToLower(out.Bytes())
 			for _, name := range all {
 				for label := range strings.SplitSeq(name, ".") {
@@ -68,7 +65,7 @@ func TestNoNameLeaks(t *testing.T) {
 				}
 			}
 			if out.Len() > bare.Len() {
-				opens(t, tshark, out.Bytes(), file, record.Output.Packets)
+				opens(t, out.Bytes(), file, record.Output.Packets)
 			}
 		})
 	}
@@ -76,19 +73,18 @@ func TestNoNameLeaks(t *testing.T) {
 
 // namesOf asks tshark for the names in a capture, and for other text that must
 // go, in lower case.
-func namesOf(t *testing.T, tshark, file string) (names []string) {
+func namesOf(t *testing.T, file string) (names []string) {
 	t.Helper()
-	args := []string{"-n", "-r", file, "-T", "fields", "-E", "separator=/t", "-E", "aggregator=/s"}
-	for _, f := range []string{"dns.qry.name", "dns.resp.name", "dns.cname", "dns.ns", "dns.ptr.domain_name", "dns.srv.target", "dns.soa.rname", "dns.txt",
-		"tls.handshake.extensions_server_name", "http.host", "http.user_agent", "http.server", "http.request.uri", "http.cookie", "http.location", "dhcp.option.hostname"} {
-		args = append(args, "-e", f)
-	}
-	out, _ := exec.CommandContext(t.Context(), tshark, args...).Output() // some sources are cut
+	frames, _ := tshark.Fields(t, file, []string{"dns.qry.name", "dns.resp.name", "dns.cname", "dns.ns", "dns.ptr.domain_name", "dns.srv.target", "dns.soa.rname", "dns.txt",
+		"tls.handshake.extensions_server_name", "http.host", "http.user_agent", "http.server", "http.request.uri", "http.cookie", "http.location", "dhcp.option.hostname"},
+		"-E", "separator=/t", "-E", "aggregator=/s") // some sources are cut
 	seen := map[string]bool{}
-	for word := range bytes.FieldsFuncSeq(bytes.ToLower(out), func(r rune) bool { return r <= ' ' || strings.ContainsRune("/,;:()?&=<>\"\\", r) }) {
-		if w := string(word); len(w) > 4 && !seen[w] {
-			seen[w] = true
-			names = append(names, w)
+	for _, frame := range frames {
+		for w := range strings.FieldsFuncSeq(strings.ToLower(strings.Join(frame, " ")), func(r rune) bool { return r <= ' ' || strings.ContainsRune("/,;:()?&=<>\"\\", r) }) {
+			if len(w) > 4 && !seen[w] {
+				seen[w] = true
+				names = append(names, w)
+			}
 		}
 	}
 	return names

@@ -20,6 +20,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/network/armnetwork/v9"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pcapwarden/pcapwarden/internal/pcaptest/devset"
 )
 
 type anyToken struct{}
@@ -122,11 +124,7 @@ func shape(v any) any {
 // TestRecordedShapes compares our answers with traffic that was recorded at
 // Azure, where a copy of it is at hand.
 func TestRecordedShapes(t *testing.T) {
-	devset := os.Getenv("PCAPWARDEN_DEVSET")
-	if devset == "" {
-		devset = filepath.Join("..", "..", "..", "..", "shared", "captures", "devset")
-	}
-	dir := filepath.Join(devset, "..", "..", "samples", "networkwatcher", "recorded")
+	dir := devset.Beside(t, "samples/networkwatcher/recorded")
 	if _, err := os.Stat(dir); err != nil {
 		t.Skipf("no recorded traffic in %s: set PCAPWARDEN_DEVSET", dir)
 	}
