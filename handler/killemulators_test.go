@@ -38,22 +38,13 @@ func TestKilledOnEmulators(t *testing.T) {
 	defer wg.Wait()
 	for _, step := range steps {
 		o := onEmulators(t)
-		marker := filepath.Join(o.Dir, "killed")
-		o.Settings["PCAPWARDEN_FAILPOINT"] = step + "@" + marker
 		wg.Go(func() {
-			outcomes, err := loop.Run(t.Context(), o)
+			out, err := runKilled(t.Context(), o, step)
 			if err != nil {
-				t.Errorf("killed at %s: %v", step, err)
+				t.Error(err)
 				return
 			}
-			if _, err := os.Stat(marker); err != nil {
-				t.Errorf("nothing was killed at %s: no such step", step)
-			}
-			if len(outcomes) != 1 || !outcomes[0].Matches || len(outcomes[0].Case.Files) != 1 {
-				t.Errorf("killed at %s: outcomes %+v", step, outcomes)
-				return
-			}
-			if err := checkLeft(t.Context(), o, outcomes[0]); err != nil {
+			if err := checkLeft(t.Context(), o, out); err != nil {
 				t.Errorf("killed at %s: %v", step, err)
 			}
 		})

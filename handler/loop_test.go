@@ -83,11 +83,29 @@ func TestStories(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
+	playAll(t, nil, func(s scenario.Scenario, dir string, outcomes []loop.Outcome) {
+		for _, out := range outcomes {
+			if out.Matches {
+				checkFacts(t, dir, s, out)
+			}
+		}
+		checkEvidence(t, dir, len(s.Expect))
+		if got := len(messages(t, dir)); got != len(s.Expect) {
+			t.Errorf("%s: %d incident messages, want %d", s.Name, got, len(s.Expect))
+		}
+	})
+}
+
+// playAll plays every story, all at once since they mostly wait, and checks
+// what came of each.
+func playAll(t *testing.T, apps []loop.App, check func(s scenario.Scenario, dir string, outcomes []loop.Outcome)) {
+	t.Helper()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for _, s := range scenario.All() {
 		o := localOptions(t, s.Name)
-		wg.Go(func() { // they mostly wait, so all at once
+		o.Apps = apps
+		wg.Go(func() {
 			outcomes, err := loop.Run(t.Context(), o)
 			if err != nil {
 				t.Errorf("%s: %v", s.Name, err)
@@ -99,14 +117,9 @@ func TestStories(t *testing.T) {
 			for _, out := range outcomes {
 				if !out.Matches {
 					t.Errorf("%s: %s: verdict %+v is not what the story expects", s.Name, out.Machine, out.Case.Files)
-					continue
 				}
-				checkFacts(t, o.Dir, s, out)
 			}
-			checkEvidence(t, o.Dir, len(s.Expect))
-			if got := len(messages(t, o.Dir)); got != len(s.Expect) {
-				t.Errorf("%s: %d incident messages, want %d", s.Name, got, len(s.Expect))
-			}
+			check(s, o.Dir, outcomes)
 		})
 	}
 }
@@ -241,8 +254,6 @@ func TestKilledAnywhere(t *testing.T) {
 	defer wg.Wait()
 	for _, step := range killSteps {
 		o := localOptions(t, "partner-tls")
-		marker := filepath.Join(o.Dir, "killed")
-		o.Settings["PCAPWARDEN_FAILPOINT"] = step + "@" + marker
 		var mu sync.Mutex
 		created := map[string]int{}
 		o.Fault = func(r *http.Request) *arm.Fault {
@@ -254,16 +265,9 @@ func TestKilledAnywhere(t *testing.T) {
 			return nil
 		}
 		wg.Go(func() {
-			outcomes, err := loop.Run(t.Context(), o)
-			if err != nil {
-				t.Errorf("killed at %s: %v", step, err)
+			if _, err := runKilled(t.Context(), o, step); err != nil {
+				t.Error(err)
 				return
-			}
-			if _, err := os.Stat(marker); err != nil {
-				t.Errorf("nothing was killed at %s: no such step", step)
-			}
-			if len(outcomes) != 1 || !outcomes[0].Matches {
-				t.Errorf("killed at %s: outcomes %+v", step, outcomes)
 			}
 			if len(created) != 1 {
 				t.Errorf("killed at %s: sessions %v were asked for, want one", step, created)
@@ -277,6 +281,24 @@ func TestKilledAnywhere(t *testing.T) {
 			checkEvidence(t, o.Dir, 1)
 		})
 	}
+}
+
+// runKilled plays a story of one capture in which the handler is killed at a
+// step.
+func runKilled(ctx context.Context, o loop.Options, step string) (loop.Outcome, error) {
+	marker := filepath.Join(o.Dir, "killed")
+	o.Settings["PCAPWARDEN_FAILPOINT"] = step + "@" + marker
+	outcomes, err := loop.Run(ctx, o)
+	if err != nil {
+		return loop.Outcome{}, fmt.Errorf("killed at %s: %w", step, err)
+	}
+	if _, err := os.Stat(marker); err != nil {
+		return loop.Outcome{}, fmt.Errorf("nothing was killed at %s: no such step", step)
+	}
+	if len(outcomes) != 1 || !outcomes[0].Matches || len(outcomes[0].Case.Files) != 1 {
+		return loop.Outcome{}, fmt.Errorf("killed at %s: outcomes %+v", step, outcomes)
+	}
+	return outcomes[0], nil
 }
 
 // startLoop starts an app that a test drives itself, and that believes what

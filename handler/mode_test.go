@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,27 +25,7 @@ func TestStoriesInTwoApps(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for _, s := range scenario.All() {
-		o := localOptions(t, s.Name)
-		o.Apps = splitApps()
-		wg.Go(func() {
-			outcomes, err := loop.Run(t.Context(), o)
-			if err != nil {
-				t.Errorf("%s: %v", s.Name, err)
-				return
-			}
-			if len(outcomes) != len(s.Expect) {
-				t.Errorf("%s: %d captures, want %d", s.Name, len(outcomes), len(s.Expect))
-			}
-			for _, out := range outcomes {
-				if !out.Matches {
-					t.Errorf("%s: %s: verdict %+v is not what the story expects", s.Name, out.Machine, out.Case.Files)
-				}
-			}
-		})
-	}
+	playAll(t, splitApps(), func(scenario.Scenario, string, []loop.Outcome) {})
 }
 
 // TestEachAppRefusesTheOthersWork leaves every function enabled in both apps,

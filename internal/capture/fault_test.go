@@ -103,26 +103,13 @@ func TestF4LedgerDown(t *testing.T) {
 // it ends (F5, F6, F23, F38). On Azurite, which takes a while, it is killed at
 // every tenth of these steps.
 func TestF5F6F23KilledAnywhere(t *testing.T) {
-	t.Parallel()
-	t.Run("memory", func(t *testing.T) {
-		t.Parallel()
-		killedAnywhere(t, func() ledger.Store { return newMemory() }, 1)
-	})
-	t.Run("Azurite", func(t *testing.T) {
-		t.Parallel()
-		killedAnywhere(t, func() ledger.Store { return openAzurite(t) }, 10)
-	})
-}
-
-func killedAnywhere(t *testing.T, open func() ledger.Store, stride int) {
-	for n := 0; ; n += stride {
-		r := newRigIn(t, shop(), 100, open())
+	killedAt(t, 10, func(t *testing.T, r *rig, n int) (died bool) {
 		a := r.app()
 		a.life.endAfter(n)
 		al := r.fired("a", "tls", vms+"web1")
 		r.fire(a, al)
 		_ = r.sweep(a)
-		died := a.life.over()
+		died = a.life.over()
 		b := r.app()
 		c := r.one(b, r.fire(b, al)) // action groups send again
 		r.pass(b, 12*time.Minute)
@@ -131,16 +118,40 @@ func killedAnywhere(t *testing.T, open func() ledger.Store, stride int) {
 		if r.puts() != 1 || r.agent.total[strings.ToLower(c.Target)] != 1 {
 			t.Errorf("killed at step %d: %d sessions", n, r.puts())
 		}
-		r.verified()
-		if t.Failed() {
-			t.Fatalf("killed at step %d", n)
+		if !died && n < 10 {
+			t.Errorf("only %d steps", n)
 		}
-		if !died {
-			if n < 10 {
-				t.Errorf("only %d steps", n)
+		return died
+	})
+}
+
+// killedAt has play end the process at step after step of its, until it does
+// not die any more: at every one in memory, at every so many on Azurite.
+func killedAt(t *testing.T, stride int, play func(t *testing.T, r *rig, n int) (died bool)) {
+	t.Helper()
+	t.Parallel()
+	for _, s := range []struct {
+		name   string
+		open   func(testing.TB) ledger.Store
+		stride int
+	}{
+		{"memory", func(testing.TB) ledger.Store { return newMemory() }, 1},
+		{"Azurite", openAzurite, stride},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			for n := 0; ; n += s.stride {
+				r := newRigIn(t, shop(), 100, s.open(t))
+				died := play(t, r, n)
+				r.verified()
+				if t.Failed() {
+					t.Fatalf("killed at step %d", n)
+				}
+				if !died {
+					return
+				}
 			}
-			return
-		}
+		})
 	}
 }
 

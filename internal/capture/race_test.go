@@ -81,27 +81,14 @@ func (silent) Machine(context.Context, string) (capture.Machine, error) {
 // TestF38KilledWhileExpiring kills the process before and after each effect of
 // the deletion of evidence: it is deleted, and recorded as deleted.
 func TestF38KilledWhileExpiring(t *testing.T) {
-	t.Parallel()
-	t.Run("memory", func(t *testing.T) {
-		t.Parallel()
-		killedWhileExpiring(t, func() ledger.Store { return newMemory() }, 1)
-	})
-	t.Run("Azurite", func(t *testing.T) {
-		t.Parallel()
-		killedWhileExpiring(t, func() ledger.Store { return openAzurite(t) }, 3)
-	})
-}
-
-func killedWhileExpiring(t *testing.T, open func() ledger.Store, stride int) {
-	for n := 0; ; n += stride {
-		r := newRigIn(t, shop(), 100, open())
+	killedAt(t, 3, func(t *testing.T, r *rig, n int) (died bool) {
 		a := r.app()
 		c := r.one(a, r.fire(a, r.fired("a", "tls", vms+"web1")))
 		r.pass(a, 10*time.Minute)
 		r.clock.turn(c.DeleteAfter.Sub(r.clock.Now()) + 2*time.Minute)
 		a.life.endAfter(n)
 		_ = r.sweep(a)
-		died := a.life.over()
+		died = a.life.over()
 		r.pass(r.app(), 2*time.Minute)
 		c = r.now(r.app(), c)
 		r.want(c, capture.Expired, "its date has come")
@@ -112,11 +99,8 @@ func killedWhileExpiring(t *testing.T, open func() ledger.Store, stride int) {
 		if r.expired[c.ID] == 0 || due != 0 {
 			t.Fatalf("killed at step %d: deleted %d times, %d due", n, r.expired[c.ID], due)
 		}
-		r.verified()
-		if !died {
-			return
-		}
-	}
+		return died
+	})
 }
 
 // TestListingDenied: a right that is missing is something for a person.

@@ -19,11 +19,7 @@ const maxAskedInstances = 20
 
 // Interfaces implements [controlplane.Source].
 func (r *Reader) Interfaces(ctx context.Context, s controlplane.Subject) ([]controlplane.Interface, error) {
-	id, err := parseID(s.ID)
-	if err != nil {
-		return nil, err
-	}
-	c, err := r.watcher.clients(id.SubscriptionID)
+	id, c, err := r.watcher.clientsOf(s.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -28,11 +28,7 @@ const (
 // Names implements [controlplane.Source]. It lists resources, which is a
 // handful of requests however many addresses a capture has.
 func (r *Reader) Names(ctx context.Context, s controlplane.Subject, at []controlplane.Interface) ([]controlplane.Name, error) {
-	id, err := parseID(s.ID)
-	if err != nil {
-		return nil, err
-	}
-	c, err := r.watcher.clients(id.SubscriptionID)
+	id, c, err := r.watcher.clientsOf(s.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -179,11 +179,7 @@ func (r *Reader) NextHop(ctx context.Context, q controlplane.Question) (controlp
 
 // at returns the clients and the network watcher for a machine.
 func (r *Reader) at(ctx context.Context, s controlplane.Subject) (*clients, place, error) {
-	id, err := parseID(s.ID)
-	if err != nil {
-		return nil, place{}, err
-	}
-	c, err := r.watcher.clients(id.SubscriptionID)
+	id, c, err := r.watcher.clientsOf(s.ID)
 	if err != nil {
 		return nil, place{}, err
 	}

@@ -14,11 +14,7 @@ import (
 // addresses, some megabytes; it is read for each inquiry that has a public
 // address, and not kept.
 func (r *Reader) Tags(ctx context.Context, s controlplane.Subject, addrs []netip.Addr) ([]controlplane.Name, error) {
-	id, err := parseID(s.ID)
-	if err != nil {
-		return nil, err
-	}
-	c, err := r.watcher.clients(id.SubscriptionID)
+	_, c, err := r.watcher.clientsOf(s.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -191,6 +191,17 @@ func (b bounded) Do(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// clientsOf returns a resource's ID in its parts, and the clients of its
+// subscription.
+func (w *Watcher) clientsOf(resource string) (*azarm.ResourceID, *clients, error) {
+	id, err := parseID(resource)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := w.clients(id.SubscriptionID)
+	return id, c, err
+}
+
 // clients returns the clients of a subscription, and makes them when it is
 // first seen: they keep tokens and connections.
 func (w *Watcher) clients(subscription string) (*clients, error) {

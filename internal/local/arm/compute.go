@@ -186,6 +186,13 @@ func (s *Server) listInstances(r *request) *answer {
 }
 
 func (s *Server) readInstance(r *request) *answer {
+	return s.ofInstance(r, func(set *ScaleSet, i *Instance) *answer {
+		return &answer{status: http.StatusOK, body: i.model(set, r.expands("instanceView"))}
+	})
+}
+
+// ofInstance answers a request for an instance of a scale set.
+func (s *Server) ofInstance(r *request, answer func(*ScaleSet, *Instance) *answer) *answer {
 	set := s.world.scaleSet(r.id(1))
 	if set == nil {
 		return r.notFound(1)
@@ -194,7 +201,7 @@ func (s *Server) readInstance(r *request) *answer {
 	if i == nil {
 		return r.notFound(2)
 	}
-	return &answer{status: http.StatusOK, body: i.model(set, r.expands("instanceView"))}
+	return answer(set, i)
 }
 
 func (i *Instance) model(set *ScaleSet, instanceView bool) *armcompute.VirtualMachineScaleSetVM {

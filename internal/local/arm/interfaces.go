@@ -50,15 +50,9 @@ func list(value any) *answer {
 }
 
 func (s *Server) listInstanceInterfaces(r *request) *answer {
-	set := s.world.scaleSet(r.id(1))
-	if set == nil {
-		return r.notFound(1)
-	}
-	i := set.instance(r.name(1))
-	if i == nil {
-		return r.notFound(2)
-	}
-	return list([]*armnetwork.Interface{set.networkInterface(i)})
+	return s.ofInstance(r, func(set *ScaleSet, i *Instance) *answer {
+		return list([]*armnetwork.Interface{set.networkInterface(i)})
+	})
 }
 
 func (s *Server) listSetInterfaces(r *request) *answer {
