@@ -14,6 +14,12 @@ func (r *Reader) handshake(h *half, from stream.Side, at pcap.Timestamp, frame i
 		r.encryptedHandshake(h, from, at, frame)
 		return
 	}
+	if h.need == 0 && h.cipherSpec != 0 && r.session.Version() < VersionTLS13 {
+		// Ciphertext that begins like a message, one of some thousands does, in
+		// the packet of its ChangeCipherSpec: tshark counts it as one, and so do
+		// we. It is the Finished all the same.
+		r.encryptedHandshake(h, from, at, frame)
+	}
 	for first := true; len(rec) > 0; first = false {
 		if h.need > 0 || len(rec) < 4 || 4+int(uint24(rec[1:])) > len(rec) {
 			rec = r.gather(h, from, at, frame, rec)

@@ -288,7 +288,10 @@ func TestHandshakes(t *testing.T) {
 			if s.Stage() != tt.stage {
 				t.Errorf("stage = %v, want %v", s.Stage(), tt.stage)
 			}
-			if !strings.HasPrefix(s.History, strings.TrimRight(tt.history, "Ll")) || strings.HasSuffix(tt.history, "l") && tt.failure != "" && s.History != tt.history {
+			// The server's change of cipher after its retry, and what the client
+			// answers, pass each other.
+			history := strings.NewReplacer("jIiC", "jiIC", "jICi", "jiIC").Replace(s.History)
+			if !strings.HasPrefix(history, strings.TrimRight(tt.history, "Ll")) || strings.HasSuffix(tt.history, "l") && tt.failure != "" && history != tt.history {
 				t.Errorf("history = %q, want %q", s.History, tt.history)
 			}
 			c := d.Counters()
