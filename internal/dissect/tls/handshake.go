@@ -14,12 +14,6 @@ func (r *Reader) handshake(h *half, from stream.Side, at pcap.Timestamp, frame i
 		r.encryptedHandshake(h, from, at, frame)
 		return
 	}
-	if h.need == 0 && h.cipherSpec != 0 && r.session.Version() < VersionTLS13 {
-		// Ciphertext that begins like a message, one of some thousands does, in
-		// the packet of its ChangeCipherSpec: tshark counts it as one, and so do
-		// we. It is the Finished all the same.
-		r.encryptedHandshake(h, from, at, frame)
-	}
 	for first := true; len(rec) > 0; first = false {
 		if h.need > 0 || len(rec) < 4 || 4+int(uint24(rec[1:])) > len(rec) {
 			rec = r.gather(h, from, at, frame, rec)
@@ -97,6 +91,12 @@ func (r *Reader) messageRead(h *half, from stream.Side, at pcap.Timestamp, frame
 		r.d.handshakes[t]++
 	}
 	s := &r.session
+	if h.cipherSpec != 0 && s.Version() < VersionTLS13 {
+		// Ciphertext of the packet that its ChangeCipherSpec is in: one of some
+		// thousands begins like a message. tshark counts it, and so do we.
+		r.encryptedHandshake(h, from, at, frame)
+		return
+	}
 	body := msg[4:]
 	switch t {
 	case ClientHelloType:

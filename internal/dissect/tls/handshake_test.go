@@ -1,6 +1,7 @@
 package tls
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -353,5 +354,29 @@ func TestGap(t *testing.T) {
 	}
 	if s := r.Session(); !s.Incomplete || s.ServerHello == nil || s.Stage() != StageEstablished {
 		t.Errorf("after a gap: incomplete %v, stage %v", s.Incomplete, s.Stage())
+	}
+}
+
+// Ciphertext that begins like a message, behind its ChangeCipherSpec in the
+// same packet, is counted as tshark does and is the Finished all the same.
+func TestFinishedLikeMessage(t *testing.T) {
+	client, server := configs(t, tls.VersionTLS12)
+	rec := talk(t, client, server)
+	changed := false
+	for _, c := range rec.chunks {
+		if at := bytes.Index(c.Data, []byte{20, 3, 3, 0, 1, 1, 22, 3, 3}); c.From == stream.Client && at >= 0 {
+			copy(c.Data[at+11:], []byte{11, 0, 0, 5}) // Certificate, of five bytes
+			changed = true
+		}
+	}
+	if !changed {
+		t.Fatal("the client sends no ChangeCipherSpec with its Finished")
+	}
+	_, s := replay(rec, 0)
+	if !strings.HasPrefix(s.History, "CsxknGIFifDd") {
+		t.Errorf("history = %q", s.History)
+	}
+	if a, failed := s.Failure(); failed {
+		t.Errorf("failure = %+v", a)
 	}
 }
