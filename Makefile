@@ -28,12 +28,13 @@ POLICY  ?= policy.sample.yaml
 VCS     ?= auto
 PACKAGE ?= build/pcapwarden-$(VERSION)-linux-amd64.zip
 PROGRAM ?= build/package/pcapwarden
+package: TARGET := GOOS=linux GOARCH=amd64
 package: program ## what is deployed, as build/pcapwarden-VERSION-linux-amd64.zip; POLICY=FILE is its policy
 	$(GO) run ./infra/pack -version $(VERSION) -program $(PROGRAM) -policy $(POLICY) -out $(PACKAGE)
 
 # The compiler is told where the time goes, which costs a minute of its own.
 program:
-	GOOS=linux GOARCH=amd64 $(GO) build -trimpath -buildvcs=$(VCS) -pgo=handler/cpu.pgo -ldflags "-s -w" -o $(PROGRAM) ./handler
+	$(TARGET) $(GO) build -trimpath -buildvcs=$(VCS) -pgo=handler/cpu.pgo -ldflags "-s -w" -o $(PROGRAM) ./handler
 
 profile: ## where the time goes, as handler/cpu.pgo; again when much of the analysis has changed
 	$(GO) run ./test/bench -profile handler/cpu.pgo
